@@ -1,0 +1,239 @@
+"""The permutohedral lattice in plain PyTorch: the readable twin of every other backend.
+
+Runs on any device and in float32 or float64. The mathematics is that of Adams, Baek and Davis,
+"Fast High-Dimensional Filtering Using the Permutohedral Lattice", Eurographics 2010, with the
+scaling and the blur of Krahenbuhl and Koltun's DenseCRF, which the original loss uses.
+
+Names used throughout:
+
+* ``elevated``: a feature vector (D,) mapped into the hyperplane of R^(D+1) whose coordinates sum
+  to zero (section 3.1 of the paper).
+* A lattice point is an integer vector of that hyperplane whose D+1 coordinates are all congruent
+  modulo D+1. The differences between its first D coordinates and its last, divided by D+1, are
+  D free integers: ``coordinates`` here. In them, the blur direction j < D is the unit vector j,
+  and the last blur direction is (-1, ..., -1).
+* ``barycentric``: the weights of the D+1 corners of the simplex that encloses a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BLUR_BOTH = "both"  # mean of the two orders below: a symmetric filter
+BLUR_ASCENDING = "ascending"  # axes 0, 1, ..., D: the original's product A*S
+BLUR_DESCENDING = "descending"  # axes D, ..., 1, 0: its transpose
+
+# Elements of the largest temporary of a splat; channels are taken in groups that stay below it.
+_MAX_TEMPORARY = 1 << 26
+
+
+class Lattice(NamedTuple):
+    """The lattice points of a batch and how its pixels and its points are connected."""
+
+    vertices: Tensor  # (N*P, D+1) int64: the lattice points of each pixel's simplex
+    barycentric: Tensor  # (N*P, D+1): their weights
+    neighbours: Tensor  # (D+1, 2, M) int64: next and previous point along each axis, M if none
+    num_points: int  # M
+
+
+def permutohedral_filter(features: Tensor, values: Tensor, blur: str) -> Tensor:
+    """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P)."""
+    num_images, num_channels, num_pixels = values.shape
+    if values.numel() == 0:
+        return torch.zeros_like(values)
+    lattice = build_lattice(features)
+    flat = values.transpose(1, 2).reshape(num_images * num_pixels, num_channels)  # (N*P, K)
+    group = max(1, _MAX_TEMPORARY // lattice.vertices.numel())
+    filtered = [_filter_channels(lattice, part, blur) for part in flat.split(group, dim=1)]
+    return torch.cat(filtered, dim=1).view(num_images, num_pixels, -1).transpose(1, 2).contiguous()
+
+
+def bilateral_filter(
+    image: Tensor, values: Tensor, sigma_rgb: float, sigma_xy: float, blur: str
+) -> Tensor:
+    """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W)."""
+    features = bilateral_features(image, sigma_rgb, sigma_xy)
+    return permutohedral_filter(features, values.flatten(2), blur).view_as(values)
+
+
+def bilateral_features(image: Tensor, sigma_rgb: float, sigma_xy: float) -> Tensor:
+    """Position and colour of every pixel over their bandwidths: (N, 2 + C, H*W), order x, y, C."""
+    num_images, _, height, width = image.shape
+    y, x = torch.meshgrid(
+        torch.arange(height, device=image.device, dtype=image.dtype) / sigma_xy,
+        torch.arange(width, device=image.device, dtype=image.dtype) / sigma_xy,
+        indexing="ij",
+    )
+    position = torch.stack((x, y)).expand(num_images, 2, height, width)
+    return torch.cat((position, image / sigma_rgb), dim=1).flatten(2)
+
+
+def build_lattice(features: Tensor) -> Lattice:
+    """Find the simplex of every pixel of ``features`` (N, D, P) and link the lattice points."""
+    num_images, dim, num_pixels = features.shape
+    coordinates, barycentric = enclosing_simplex(features)  # (N, D+1, D, P), (N, D+1, P)
+    coordinates = coordinates.permute(0, 3, 1, 2).reshape(-1, dim)  # (N*P*(D+1), D)
+    owner = torch.arange(num_images, device=features.device)
+    owner = owner.repeat_interleave(num_pixels * (dim + 1)).unsqueeze(1)
+    codec = KeyCodec(torch.cat((owner, coordinates), dim=1))
+    keys, vertices = codec.keys.unique(return_inverse=True)  # (M,) sorted, (N*P*(D+1),)
+    return Lattice(
+        vertices=vertices.view(-1, dim + 1),
+        barycentric=barycentric.transpose(1, 2).reshape(-1, dim + 1),
+        neighbours=_link(codec, keys, vertices, coordinates, owner),
+        num_points=len(keys),
+    )
+
+
+def enclosing_simplex(features: Tensor) -> tuple[Tensor, Tensor]:
+    """The simplex around each pixel of ``features`` (N, D, P).
+
+    Returns the coordinates (N, D+1, D, P) int64 of its corners and their barycentric weights
+    (N, D+1, P). The order of the floating-point operations is part of the definition: every
+    backend repeats it, so that all of them build the same lattice, bit for bit.
+    """
+    dim = features.shape[1]
+    elevated = _elevate(features)  # (N, D+1, P)
+    nearest = torch.round(elevated * _constant(1.0 / (dim + 1), features))
+    remainder = elevated - nearest * (dim + 1)
+    remainder, order = remainder.sort(dim=1, descending=True, stable=True)
+    remainder = remainder * _constant(1.0 / (dim + 1), features)
+
+    # The weights are the gaps between neighbouring sorted remainders, taken around the circle.
+    barycentric = torch.empty_like(remainder)
+    barycentric[:, 0] = remainder[:, dim] + (1.0 - remainder[:, 0])
+    barycentric[:, 1:] = (remainder[:, :-1] - remainder[:, 1:]).flip(1)
+
+    # Corner t+1 is corner t less one in the axis of the next smallest remainder. Subtracting one
+    # from the last axis adds one to every difference against it.
+    steps = torch.cat(
+        (torch.eye(dim, dtype=torch.int64), -torch.ones(1, dim, dtype=torch.int64))
+    ).to(features.device)  # (D+1, D)
+    corner = (nearest[:, :dim] - nearest[:, dim:]).long()  # (N, D, P)
+    corners = [corner]
+    for axis in range(dim, 0, -1):
+        corner = corner - steps[order[:, axis]].transpose(1, 2)
+        corners.append(corner)
+    return torch.stack(corners, dim=1), barycentric
+
+
+def _elevate(features: Tensor) -> Tensor:
+    """Map (N, D, P) onto the hyperplane (N, D+1, P), scaled so that the blur has variance one."""
+    dim = features.shape[1]
+    elevated = features.new_empty(features.shape[0], dim + 1, features.shape[2])
+    total = torch.zeros_like(features[:, 0])
+    for j in range(dim, 0, -1):
+        scale = math.sqrt(2.0 / 3.0) * (dim + 1) / math.sqrt(j * (j + 1))
+        scaled = features[:, j - 1] * _constant(scale, features)
+        elevated[:, j] = total - scaled * j
+        total = total + scaled
+    elevated[:, 0] = total
+    return elevated
+
+
+def _constant(value: float, like: Tensor) -> float:
+    """``value`` rounded to the type of ``like``, as a compiled backend would hold it."""
+    return torch.tensor(value, dtype=like.dtype).item()
+
+
+class KeyCodec:
+    """Turns integer rows into single int64 keys that are equal exactly where the rows are.
+
+    Columns are packed in mixed radix. Where the product of their ranges outgrows 62 bits, the
+    key so far is replaced by its rank among the distinct ones, and packing goes on from there.
+    """
+
+    def __init__(self, rows: Tensor) -> None:  # (L, columns) int64
+        self._low = rows.amin(dim=0) - 1  # the margin holds a point's neighbours
+        self._extent = (rows.amax(dim=0) - self._low + 2).tolist()
+        self._ranks: dict[int, Tensor] = {}
+        key = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        distinct = 1
+        for column, extent in enumerate(self._extent):
+            if distinct * extent >= 1 << 62:
+                self._ranks[column], key = key.unique(return_inverse=True)
+                distinct = len(self._ranks[column])
+            key = key * extent + (rows[:, column] - self._low[column])
+            distinct *= extent
+        self.keys = key  # (L,)
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Keys of rows at most one step outside those given before; -1 where none is near."""
+        key = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        known = torch.ones_like(key, dtype=torch.bool)
+        for column, extent in enumerate(self._extent):
+            if column in self._ranks:
+                key, found = _find(self._ranks[column], key)
+                known &= found
+            key = key * extent + (rows[:, column] - self._low[column])
+        return torch.where(known, key, -1)
+
+
+def _find(table: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of ``keys`` in the sorted ``table``, and whether they are there."""
+    position = torch.searchsorted(table, keys).clamp_(max=len(table) - 1)
+    return position, table[position] == keys
+
+
+def _link(
+    codec: KeyCodec, keys: Tensor, vertices: Tensor, coordinates: Tensor, owner: Tensor
+) -> Tensor:
+    """Positions (D+1, 2, M) of every point's two neighbours along each axis."""
+    num_points, dim = len(keys), coordinates.shape[1]
+    points = coordinates.new_empty(num_points, dim + 1)
+    points[vertices] = torch.cat((owner, coordinates), dim=1)  # equal rows: any one may win
+    neighbours = vertices.new_empty(dim + 1, 2, num_points)
+    for axis in range(dim + 1):
+        step = points.new_zeros(dim + 1)
+        step[1:] = -1 if axis == dim else 0
+        if axis < dim:
+            step[axis + 1] = 1
+        for side, neighbour in enumerate((points + step, points - step)):
+            position, found = _find(keys, codec.encode(neighbour))
+            neighbours[axis, side] = torch.where(found, position, num_points)
+    return neighbours
+
+
+def _filter_channels(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
+    """Splat, blur and slice ``values`` (N*P, K)."""
+    dim = lattice.vertices.shape[1] - 1
+    points = _splat(lattice, values)
+    ascending, descending = range(dim + 1), range(dim, -1, -1)
+    if blur == BLUR_BOTH:
+        points = 0.5 * (_blur(lattice, points, ascending) + _blur(lattice, points, descending))
+    else:
+        points = _blur(lattice, points, ascending if blur == BLUR_ASCENDING else descending)
+    # The gain of the blur along the D+1 axes, as Krahenbuhl and Koltun's code corrects for it.
+    return _slice(lattice, points) / (1.0 + 2.0**-dim)
+
+
+def _splat(lattice: Lattice, values: Tensor) -> Tensor:
+    """Sum the pixels (N*P, K) onto the lattice points (M, K), in the same order on every run."""
+    corners = lattice.vertices.shape[1]
+    vertices, order = lattice.vertices.flatten().sort(stable=True)
+    lengths = torch.bincount(vertices, minlength=lattice.num_points)
+    weights = lattice.barycentric.flatten()[order].unsqueeze(1)
+    weighted = values[order // corners] * weights  # (N*P*(D+1), K)
+    return torch.segment_reduce(weighted, "sum", lengths=lengths, axis=0)
+
+
+def _blur(lattice: Lattice, points: Tensor, axes: range) -> Tensor:
+    """Convolve the points (M, K) with [1/2, 1, 1/2] along each axis; absent points hold zero."""
+    for axis in axes:
+        padded = torch.cat((points, torch.zeros_like(points[:1])))  # (M+1, K)
+        after, before = lattice.neighbours[axis]
+        points = points + 0.5 * (padded[after] + padded[before])
+    return points
+
+
+def _slice(lattice: Lattice, points: Tensor) -> Tensor:
+    """Interpolate the pixels (N*P, K) from the lattice points (M, K)."""
+    filtered = points.new_zeros(len(lattice.vertices), points.shape[1])
+    for corner in range(lattice.vertices.shape[1]):
+        weights = lattice.barycentric[:, corner].unsqueeze(1)
+        filtered += weights * points[lattice.vertices[:, corner]]
+    return filtered
