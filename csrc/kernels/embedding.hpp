@@ -1,0 +1,272 @@
+// From the features of a pixel to the corners of the simplex that encloses it.
+#pragma once
+
+#include "point_table.hpp"
+
+namespace mmseg_rloss::MMSEG_RLOSS_ISA {
+
+// The number of dimensions: known to the compiler, or, for kDim 0, at run time only.
+template <int kDim>
+struct Dimension {
+  explicit Dimension(int64_t) {}
+  static constexpr int value() { return kDim; }
+  static constexpr int kMax = kDim;
+};
+template <>
+struct Dimension<0> {
+  explicit Dimension(int64_t dim) : dim_(int(dim)) {}
+  int value() const {
+    if (dim_ < 1 || dim_ > kMaxDim) __builtin_unreachable();
+    return dim_;
+  }
+  static constexpr int kMax = kMaxDim;
+
+ private:
+  int dim_;
+};
+
+// The factor of feature j, which makes the blur a Gaussian of unit variance.
+inline double elevation_scale(int dim, int j) {
+  return std::sqrt(2.0 / 3.0) * (dim + 1) / std::sqrt(double(j + 1) * (j + 2));
+}
+
+struct Range {
+  double low, high;
+};
+
+// The range of every feature of one image. Throws std::domain_error where one is not finite.
+template <class T>
+std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, int64_t num_pixels) {
+  constexpr int kStep = kLanes<T>;
+  using V = Vector<T, kStep>;
+  std::vector<Range> ranges;
+  if (features.with_position) {
+    const int64_t height = num_pixels / features.width;
+    ranges.push_back({0.0, double(T(features.width - 1) / features.position_divisor)});
+    ranges.push_back({0.0, double(T(height - 1) / features.position_divisor)});
+  }
+  for (int64_t c = 0; c < features.num_planes; ++c) {
+    const T* plane = features.planes + (image * features.num_planes + c) * num_pixels;
+    V low = broadcast<V>(plane[0]), high = low, odd{};  // odd: zero unless not finite
+    int64_t p = 0;
+    for (; p + kStep <= num_pixels; p += kStep) {
+      const V v = load<V>(plane + p);
+      low = v < low ? v : low;
+      high = v > high ? v : high;
+      odd += v - v;
+    }
+    Range range{plane[0], plane[0]};
+    T rest = 0;
+    for (int l = 0; l < kStep; ++l) {
+      range.low = std::min(range.low, double(low[l]));
+      range.high = std::max(range.high, double(high[l]));
+      rest += odd[l];
+    }
+    for (; p < num_pixels; ++p) {
+      range.low = std::min(range.low, double(plane[p]));
+      range.high = std::max(range.high, double(plane[p]));
+      rest += plane[p] - plane[p];
+    }
+    if (!(rest == 0)) throw std::domain_error("hold NaN or infinite values");
+    ranges.push_back({double(T(range.low) / features.divisor),
+                      double(T(range.high) / features.divisor)});
+  }
+  return ranges;
+}
+
+// How many values each coordinate of the lattice points can take, neighbours included.
+template <class T>
+std::vector<double> coordinate_extents(const std::vector<Range>& ranges) {
+  const int dim = int(ranges.size());
+  std::vector<double> extents;
+  for (int i = 0; i < dim; ++i) {
+    double low = 0, high = 0, largest = 0;
+    for (int j = 1; j <= dim; ++j) {
+      const auto coefficient = [j](int row) { return row < j ? 1.0 : row == j ? -double(j) : 0.0; };
+      const double factor =
+          (coefficient(i) - coefficient(dim)) * elevation_scale(dim, j - 1) / (dim + 1);
+      const double a = factor * ranges[j - 1].low, b = factor * ranges[j - 1].high;
+      low += std::min(a, b);
+      high += std::max(a, b);
+      largest += std::max(std::fabs(a), std::fabs(b));
+    }
+    if (!(largest < double(kMaxRounded<T>)))
+      throw std::domain_error("are too large in units of the bandwidth");
+    // Rounding, the walk around the simplex and the step to a neighbour move by one each.
+    extents.push_back(std::ceil(high) - std::floor(low) + 7);
+  }
+  return extents;
+}
+
+// The strides of a mixed radix, for the D coordinates and, last, for the axis (-1, ..., -1).
+template <class Key>
+std::vector<Key> make_strides(const std::vector<double>& extents) {
+  std::vector<Key> strides;
+  Key stride = 1, sum = 0;
+  for (const double extent : extents) {
+    strides.push_back(stride);
+    sum += stride;
+    stride *= Key(extent);
+  }
+  strides.push_back(Key(0) - sum);
+  return strides;
+}
+
+template <>
+inline std::vector<KeyWide> make_strides<KeyWide>(const std::vector<double>& extents) {
+  uint64_t state = 0;
+  const auto random_odd = [&state] {  // SplitMix64, seeded the same in every call
+    uint64_t x = state += UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return (x ^ (x >> 31)) | 1;
+  };
+  std::vector<KeyWide> strides;
+  KeyWide last{0, 0};
+  for (size_t i = 0; i < extents.size(); ++i) {
+    strides.push_back({random_odd(), random_odd()});
+    last -= strides.back();
+  }
+  strides.push_back(last);
+  return strides;
+}
+
+// The corners of the simplices of kLanes pixels.
+template <class T, int kDim, class Key>
+struct Simplices {
+  static constexpr int kCorners = Dimension<kDim>::kMax + 1;
+  Key key[kCorners][kLanes<T>];
+  T barycentric[kCorners][kLanes<T>];
+};
+
+// Embeds the pixels of one image, kLanes at a time.
+template <class T, int kDim, class Key>
+class Embedding {
+ public:
+  using V = Vector<T, kLanes<T>>;
+
+  Embedding(const Features<T>& features, int64_t image, int64_t num_pixels,
+            const std::vector<Key>& strides)
+      : features_(features),
+        dim_(features.dim()),
+        planes_(features.planes + image * features.num_planes * num_pixels),
+        num_pixels_(num_pixels) {
+    for (int j = 0; j < dim_.value(); ++j) scale_[j] = T(elevation_scale(dim_.value(), j));
+    std::copy(strides.begin(), strides.end(), stride_);
+  }
+
+  // The simplices of the pixels [first, first + kLanes); those past the image repeat its last one.
+  MMSEG_RLOSS_INLINE void embed(int64_t first, Simplices<T, kDim, Key>& simplices) const {
+    const int dim = dim_.value();
+    V elevated[kCorners];
+    V total{};
+    for (int j = dim; j > 0; --j) {
+      const V scaled = feature(j - 1, first) * scale_[j - 1];
+      elevated[j] = total - scaled * T(j);
+      total = total + scaled;
+    }
+    elevated[0] = total;
+
+    const T down = T(1.0 / (dim + 1));
+    V nearest[kCorners], remainder[kCorners];
+    for (int i = 0; i <= dim; ++i) {
+      nearest[i] = round_to_even<T>(elevated[i] * down);
+      remainder[i] = elevated[i] - nearest[i] * T(dim + 1);
+    }
+    if constexpr (std::is_same_v<Key, UnsignedLike<T>>) {
+      // Sort the remainders and carry along the strides of their axes.
+      Vector<Key, kLanes<T>> stride[kCorners], key{};
+      for (int i = 0; i <= dim; ++i) {
+        stride[i] = broadcast<Vector<Key, kLanes<T>>>(stride_[i]);
+        const auto whole = __builtin_convertvector(nearest[i], Vector<SignedLike<T>, kLanes<T>>);
+        key += (Vector<Key, kLanes<T>>)whole * stride[i];
+      }
+      sort_descending(remainder, stride);
+      store(simplices.key[0], key);
+      for (int t = 1; t <= dim; ++t) {
+        key -= stride[dim + 1 - t];
+        store(simplices.key[t], key);
+      }
+    } else {
+      // The same with the axes themselves, where the keys are wider than a lane.
+      Vector<UnsignedLike<T>, kLanes<T>> axis[kCorners];
+      for (int i = 0; i <= dim; ++i)
+        axis[i] = broadcast<Vector<UnsignedLike<T>, kLanes<T>>>(UnsignedLike<T>(i));
+      sort_descending(remainder, axis);
+      for (int l = 0; l < kLanes<T>; ++l) {
+        Key key{};
+        for (int i = 0; i <= dim; ++i) key += int64_t(nearest[i][l]) * stride_[i];
+        simplices.key[0][l] = key;
+        for (int t = 1; t <= dim; ++t) {
+          key -= stride_[axis[dim + 1 - t][l]];
+          simplices.key[t][l] = key;
+        }
+      }
+    }
+
+    // The weights are the gaps between neighbouring sorted remainders, around the circle.
+    for (int i = 0; i <= dim; ++i) remainder[i] = remainder[i] * down;
+    store(simplices.barycentric[0], V(remainder[dim] + (T(1) - remainder[0])));
+    for (int t = 1; t <= dim; ++t)
+      store(simplices.barycentric[t], V(remainder[dim - t] - remainder[dim + 1 - t]));
+  }
+
+  int num_corners() const { return dim_.value() + 1; }
+
+ private:
+  static constexpr int kCorners = Dimension<kDim>::kMax + 1;
+
+  MMSEG_RLOSS_INLINE V feature(int j, int64_t first) const {
+    if (features_.with_position) {
+      if (j < 2) return position(j, first) / features_.position_divisor;
+      j -= 2;
+    }
+    const T* plane = planes_ + j * num_pixels_;
+    if (first + kLanes<T> <= num_pixels_) return load<V>(plane + first) / features_.divisor;
+    V v;
+    for (int l = 0; l < kLanes<T>; ++l) v[l] = plane[std::min(first + l, num_pixels_ - 1)];
+    return v / features_.divisor;
+  }
+
+  // The columns (j = 0) or rows (j = 1) of kLanes pixels.
+  MMSEG_RLOSS_INLINE V position(int j, int64_t first) const {
+    const int64_t row = first / features_.width, column = first % features_.width;
+    V v;
+    if (column + kLanes<T> <= features_.width) {
+      for (int l = 0; l < kLanes<T>; ++l) v[l] = T(j == 0 ? column + l : row);
+      return v;
+    }
+    for (int l = 0; l < kLanes<T>; ++l) {
+      const int64_t pixel = std::min(first + l, num_pixels_ - 1);
+      v[l] = T(j == 0 ? pixel % features_.width : pixel / features_.width);
+    }
+    return v;
+  }
+
+  // Insertion sort, the same comparisons for all lanes. It swaps neighbours alone and only if they
+  // differ, so equal remainders keep the order of their axes.
+  template <class Payload>
+  MMSEG_RLOSS_INLINE void sort_descending(V (&value)[kCorners],
+                                          Payload (&payload)[kCorners]) const {
+    for (int i = 1; i <= dim_.value(); ++i) {
+      for (int j = i; j > 0; --j) {
+        const auto swap = value[j - 1] < value[j];
+        const V high = swap ? value[j] : value[j - 1];
+        value[j] = swap ? value[j - 1] : value[j];
+        value[j - 1] = high;
+        const Payload first = swap ? payload[j] : payload[j - 1];
+        payload[j] = swap ? payload[j - 1] : payload[j];
+        payload[j - 1] = first;
+      }
+    }
+  }
+
+  Features<T> features_;
+  Dimension<kDim> dim_;
+  const T* planes_;  // (C, P) of this image
+  int64_t num_pixels_;
+  T scale_[Dimension<kDim>::kMax];
+  Key stride_[kCorners];
+};
+
+}  // namespace mmseg_rloss::MMSEG_RLOSS_ISA

@@ -1,0 +1,15 @@
+// The lattice kernels for machines with AVX2.
+#include "lattice.hpp"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,bmi,bmi2")
+#endif
+#define MMSEG_RLOSS_ISA avx2
+#include "lattice_kernels.hpp"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

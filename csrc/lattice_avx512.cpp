@@ -1,0 +1,15 @@
+// The lattice kernels for machines with AVX-512.
+#include "lattice.hpp"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2")
+#endif
+#define MMSEG_RLOSS_ISA avx512
+#include "lattice_kernels.hpp"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,5 @@
+// The lattice kernels for what every machine of the architecture has.
+#include "lattice.hpp"
+
+#define MMSEG_RLOSS_ISA baseline
+#include "lattice_kernels.hpp"

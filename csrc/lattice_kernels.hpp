@@ -1,0 +1,336 @@
+// The whole filter for one instruction set, in the namespace that MMSEG_RLOSS_ISA names.
+//
+// An image is cut into tiles of pixels; their number depends on the size of the image alone, so
+// that every sum is formed in the same order whatever the number of threads. Each tile numbers the
+// lattice points that it meets in a small table of its own and splats onto them; the tables are
+// then merged into the lattice of the image, on which the blur runs.
+#include "kernels/channels.hpp"
+#include "kernels/embedding.hpp"
+
+namespace mmseg_rloss::MMSEG_RLOSS_ISA {
+
+// Memory without the cost of filling it.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(size_t size)
+      : data_(static_cast<T*>(::operator new(std::max<size_t>(1, size) * sizeof(T), kAlignment))) {}
+  T* data() const { return data_.get(); }
+
+ private:
+  static constexpr std::align_val_t kAlignment{64};
+  struct Free {
+    void operator()(T* data) const { ::operator delete(data, kAlignment); }
+  };
+  std::unique_ptr<T[], Free> data_;
+};
+
+constexpr int64_t kTilePixels = 16384;
+
+template <class T, class Key>
+struct Tile {
+  int64_t begin, end;              // pixels
+  Buffer<int32_t> point;           // see Corners
+  Buffer<T> barycentric;           // see Corners
+  std::vector<Key> keys;           // of the tile's lattice points
+  std::vector<int32_t> to_image;   // the tile's lattice points among the image's
+  Buffer<T> rows;                  // (points of the tile, width): splatted, later blurred
+
+  Corners<T> corners() const { return {point.data(), barycentric.data()}; }
+};
+
+template <class T, int kDim, class Key>
+class ImageFilter {
+ public:
+  ImageFilter(const Filter<T>& filter, int64_t image, const std::vector<Key>& strides)
+      : filter_(filter),
+        image_(image),
+        num_corners_(int(filter.features.dim()) + 1),
+        strides_(strides),
+        embedding_(filter.features, image, filter.num_pixels, strides_) {
+    const int64_t count = std::max<int64_t>(1, (filter.num_pixels + kTilePixels / 2) / kTilePixels);
+    const int64_t blocks = (filter.num_pixels + kBlock - 1) / kBlock;
+    for (int64_t t = 0; t < count; ++t) {
+      const int64_t begin = blocks * t / count * kBlock;
+      const int64_t end = std::min(filter.num_pixels, blocks * (t + 1) / count * kBlock);
+      const size_t size = size_t((end - begin + kBlock) * num_corners_);
+      tiles_.push_back({begin, end, Buffer<int32_t>(size), Buffer<T>(size), {}, {}, Buffer<T>(0)});
+    }
+  }
+
+  int64_t num_tiles() const { return int64_t(tiles_.size()); }
+  int num_axes() const { return num_corners_; }
+
+  // Find the simplices of a tile's pixels and number their corners.
+  void embed(int64_t t) {
+    auto& tile = tiles_[t];
+    PointTable<Key> table((tile.end - tile.begin) / 4);
+    Simplices<T, kDim, Key> simplices;
+    int32_t* point = tile.point.data();
+    T* barycentric = tile.barycentric.data();
+    for (int64_t p = tile.begin; p < tile.end; p += kLanes<T>) {
+      embedding_.embed(p, simplices);
+      for (int c = 0; c < num_corners_; ++c, point += kLanes<T>, barycentric += kLanes<T>) {
+        for (int l = 0; l < kLanes<T>; ++l) point[l] = table.insert(simplices.key[c][l]);
+        std::memcpy(barycentric, simplices.barycentric[c], sizeof(simplices.barycentric[c]));
+      }
+    }
+    tile.keys = table.keys();
+  }
+
+  // Number the lattice points of the image.
+  void merge() {
+    size_t total = 0;
+    for (const auto& tile : tiles_) total += tile.keys.size();
+    table_ = std::make_unique<PointTable<Key>>(total);
+    for (auto& tile : tiles_) {
+      tile.to_image.reserve(tile.keys.size());
+      for (const Key& key : tile.keys) tile.to_image.push_back(table_->insert(key));
+    }
+    neighbours_ = std::make_unique<Buffer<int32_t>>(size_t(num_axes()) * 2 * num_points());
+  }
+
+  // Find the neighbours of all points along an axis.
+  void link(int64_t axis) {
+    const int32_t absent = int32_t(num_points());
+    int32_t* const after = neighbours(axis);
+    int32_t* const before = after + num_points();
+    std::fill_n(before, num_points(), absent);
+    for (int64_t i = 0; i < num_points(); ++i) {
+      Key key = table_->keys()[i];
+      key += strides_[axis];
+      const int32_t next = table_->find(key);
+      after[i] = next == PointTable<Key>::kAbsent ? absent : next;
+      if (next != PointTable<Key>::kAbsent) before[next] = int32_t(i);
+    }
+  }
+
+  // Make room for a group of channels.
+  void begin_channels(int first_channel, int count) {
+    first_channel_ = first_channel;
+    channel_count_ = count;
+    width_ = (count + kGroup - 1) / kGroup * kGroup;
+    for (auto& tile : tiles_) tile.rows = Buffer<T>(tile.keys.size() * width_);
+    for (auto& order : orders_)
+      for (auto& rows : order.rows) rows = Buffer<T>(size_t(num_points() + 1) * width_);
+  }
+
+  void splat_tile(int64_t t) {
+    auto& tile = tiles_[t];
+    std::fill_n(tile.rows.data(), tile.keys.size() * width_, T(0));
+    // The values are read alone.
+    const auto channels = channels_of(const_cast<T*>(filter_.values));
+    with_groups([&](auto groups) {
+      splat<T, kCorners, decltype(groups)::value>(channels, tile.corners(), num_corners_,
+                                                  tile.begin, tile.end, tile.rows.data());
+    });
+  }
+
+  // Sum the tiles and blur along all axes, in one of the two orders.
+  void blur(bool descending) {
+    Order& order = orders_[descending];
+    T* rows = order.rows[0].data();
+    T* next = order.rows[1].data();
+    std::fill_n(rows, (num_points() + 1) * width_, T(0));
+    std::fill_n(next + num_points() * width_, width_, T(0));  // where a neighbour is absent
+    for (const auto& tile : tiles_) {
+      const T* from = tile.rows.data();
+      for (const int32_t point : tile.to_image) {
+        T* to = rows + int64_t(point) * width_;
+        for (int c = 0; c < width_; ++c) to[c] += from[c];
+        from += width_;
+      }
+    }
+    check_finite(rows);
+    for (int a = 0; a < num_axes(); ++a) {
+      blur_axis(descending ? num_axes() - 1 - a : a, rows, next);
+      std::swap(rows, next);
+    }
+    order.blurred = rows;
+  }
+
+  void slice_tile(int64_t t) {
+    auto& tile = tiles_[t];
+    gather_blurred(tile);
+    const auto channels = channels_of(filter_.result);
+    with_groups([&](auto groups) {
+      slice<T, kCorners, decltype(groups)::value>(tile.rows.data(), tile.corners(), num_corners_,
+                                                  tile.begin, tile.end, channels);
+    });
+  }
+
+ private:
+  static constexpr int kCorners = kDim == 0 ? 0 : kDim + 1;
+
+  struct Order {
+    Buffer<T> rows[2] = {Buffer<T>(0), Buffer<T>(0)};  // (points + 1, width)
+    const T* blurred = nullptr;
+  };
+
+  int64_t num_points() const { return int64_t(table_->keys().size()); }
+  int32_t* neighbours(int64_t axis) const {
+    return neighbours_->data() + axis * 2 * num_points();
+  }
+
+  Channels<T> channels_of(T* tensor) const {
+    const int64_t first = image_ * filter_.num_channels + first_channel_;
+    return {tensor + first * filter_.num_pixels, channel_count_, filter_.num_pixels};
+  }
+
+  template <class F>
+  void with_groups(F&& f) const {
+    switch (width_ / kGroup) {
+      case 1: return f(std::integral_constant<int, 1>{});
+      case 2: return f(std::integral_constant<int, 2>{});
+      case 3: return f(std::integral_constant<int, 3>{});
+      default: return f(std::integral_constant<int, 4>{});
+    }
+  }
+
+  // Every value that is not finite makes some lattice point so.
+  void check_finite(const T* rows) const {
+    using V = Vector<T, kGroup>;
+    V odd{};
+    for (int64_t i = 0; i < num_points() * width_; i += kGroup) {
+      const V v = load<V>(rows + i);
+      odd += v - v;
+    }
+    for (int l = 0; l < kGroup; ++l)
+      if (!(odd[l] == 0)) throw std::invalid_argument("hold NaN or infinite values");
+  }
+
+  void blur_axis(int axis, const T* rows, T* next) const {
+    const int32_t* after = neighbours(axis);
+    const int32_t* before = after + num_points();
+    with_groups([&](auto groups) {
+      constexpr int kWidth = kGroup * decltype(groups)::value;
+      using R = Row<T, decltype(groups)::value>;
+      for (int64_t i = 0; i < num_points(); ++i) {
+        R sum = R::read(rows + int64_t(after[i]) * kWidth);
+        sum.add(R::read(rows + int64_t(before[i]) * kWidth), T(1));
+        R row = R::read(rows + i * kWidth);
+        row.add(sum, T(0.5));
+        row.write(next + i * kWidth);
+      }
+    });
+  }
+
+  // Bring the blurred points back to the tile, as the mean of the orders and scaled.
+  void gather_blurred(Tile<T, Key>& tile) const {
+    const T gain = T(1.0 / (1.0 + std::pow(2.0, 1 - num_corners_)));
+    T* to = tile.rows.data();
+    for (const int32_t point : tile.to_image) {
+      const int64_t at = int64_t(point) * width_;
+      if (filter_.blur == Blur::kBoth) {
+        const T *a = orders_[0].blurred + at, *b = orders_[1].blurred + at;
+        for (int c = 0; c < width_; ++c) to[c] = (a[c] + b[c]) * (T(0.5) * gain);
+      } else {
+        const T* a = orders_[filter_.blur == Blur::kDescending].blurred + at;
+        for (int c = 0; c < width_; ++c) to[c] = a[c] * gain;
+      }
+      to += width_;
+    }
+  }
+
+  const Filter<T>& filter_;
+  int64_t image_;
+  int num_corners_;
+  std::vector<Key> strides_;
+  Embedding<T, kDim, Key> embedding_;
+  std::vector<Tile<T, Key>> tiles_;
+  std::unique_ptr<PointTable<Key>> table_;
+  std::unique_ptr<Buffer<int32_t>> neighbours_;  // (axes, 2, points)
+  int first_channel_ = 0, channel_count_ = 0, width_ = 0;
+  Order orders_[2];  // ascending, descending
+};
+
+// Adds the time that it lives to a stage.
+class StageTimer {
+ public:
+  StageTimer(double* stage_seconds, Stage stage)
+      : seconds_(stage_seconds ? stage_seconds + stage : nullptr) {}
+  ~StageTimer() {
+    if (seconds_) *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double* seconds_;
+  Clock::time_point start_ = Clock::now();
+};
+
+// Filter some images side by side.
+template <class T, int kDim, class Key>
+void filter_images(const Filter<T>& filter, Team& team, int64_t first, int64_t count,
+                   const std::vector<Key>& strides) {
+  std::vector<ImageFilter<T, kDim, Key>> images;
+  images.reserve(count);
+  for (int64_t n = 0; n < count; ++n) images.emplace_back(filter, first + n, strides);
+  const auto for_each = [&](Stage stage, int64_t tasks_per_image, auto&& task) {
+    const StageTimer timer(filter.stage_seconds, stage);
+    team.for_each(count * tasks_per_image, [&](int64_t i) {
+      task(images[i / tasks_per_image], i % tasks_per_image);
+    });
+  };
+  using Image = ImageFilter<T, kDim, Key>;
+  const int64_t tiles = images[0].num_tiles();
+  for_each(kEmbed, tiles, [](Image& image, int64_t t) { image.embed(t); });
+  for_each(kNeighbours, 1, [](Image& image, int64_t) { image.merge(); });
+  for_each(kNeighbours, images[0].num_axes(), [](Image& image, int64_t a) { image.link(a); });
+  constexpr int kChannels = kGroup * kMaxGroups;
+  for (int64_t c = 0; c < filter.num_channels; c += kChannels) {
+    const int width = int(std::min<int64_t>(kChannels, filter.num_channels - c));
+    for (auto& image : images) image.begin_channels(int(c), width);
+    for_each(kSplat, tiles, [](Image& image, int64_t t) { image.splat_tile(t); });
+    for_each(kBlur, filter.blur == Blur::kBoth ? 2 : 1, [&](Image& image, int64_t order) {
+      image.blur(filter.blur == Blur::kBoth ? order == 1 : filter.blur == Blur::kDescending);
+    });
+    for_each(kSlice, tiles, [](Image& image, int64_t t) { image.slice_tile(t); });
+  }
+}
+
+template <class T, int kDim, class Key>
+void filter_batch(const Filter<T>& filter, Team& team, const std::vector<double>& extents) {
+  const auto strides = make_strides<Key>(extents);
+  for (int64_t n = 0; n < filter.num_images; n += filter.num_threads) {
+    const int64_t count = std::min<int64_t>(filter.num_threads, filter.num_images - n);
+    filter_images<T, kDim, Key>(filter, team, n, count, strides);
+  }
+}
+
+// The narrowest key that tells all points within the extents apart.
+template <class T, int kDim>
+void filter_with_key(const Filter<T>& filter, Team& team, const std::vector<double>& extents) {
+  double bits = 0;
+  for (const double extent : extents) bits += std::log2(extent);
+  if (bits < 31.9 && sizeof(T) == 4) return filter_batch<T, kDim, Key32>(filter, team, extents);
+  if (bits < 63.9) return filter_batch<T, kDim, Key64>(filter, team, extents);
+  return filter_batch<T, kDim, KeyWide>(filter, team, extents);
+}
+
+template <class T>
+std::vector<double> batch_extents(const Filter<T>& filter, Team& team) {
+  std::vector<std::vector<double>> extents(filter.num_images);
+  team.for_each(filter.num_images, [&](int64_t n) {
+    extents[n] = coordinate_extents<T>(feature_ranges(filter.features, n, filter.num_pixels));
+  });
+  for (const auto& image : extents)
+    for (size_t i = 0; i < image.size(); ++i) extents[0][i] = std::max(extents[0][i], image[i]);
+  return extents[0];
+}
+
+template <class T>
+void run_filter(const Filter<T>& filter) {
+  Team team(filter.num_threads);
+  const auto extents = batch_extents(filter, team);
+  if constexpr (sizeof(T) == 4) {  // the cases of grey and colour images in their usual type
+    if (extents.size() == 3) return filter_with_key<T, 3>(filter, team, extents);
+    if (extents.size() == 5) return filter_with_key<T, 5>(filter, team, extents);
+  }
+  filter_with_key<T, 0>(filter, team, extents);
+}
+
+void run(const Filter<float>& filter) { run_filter(filter); }
+void run(const Filter<double>& filter) { run_filter(filter); }
+
+}  // namespace mmseg_rloss::MMSEG_RLOSS_ISA
