@@ -1,0 +1,57 @@
+# `make help` lists what there is to make. Everything runs in environments of its own, .venv and
+# .venv-onedl; nothing outside this folder is touched.
+PYTHON ?= python3
+CONFIG := configs/deeplabv3plus_mobilenet_scribble_sample.py
+
+# pip reports what it does to a person at a terminal; to a log, errors alone.
+PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
+	$(if $(MAKE_TERMOUT),,--quiet --quiet)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-onedl lint clean
+
+help:
+	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
+	@echo 'make train       set up, draw the sample data set, train on it from scribbles, evaluate'
+	@echo 'make test        set up, run all tests (some of them: make test ARGS="tests/ops -x")'
+	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
+	@echo 'make lint        check the Python code'
+	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
+	@echo 'Another Python (3.10 or newer) than python3: make setup PYTHON=python3.12'
+
+setup: .venv/.package
+
+train: setup
+	.venv/bin/python tools/train_sample.py $(CONFIG)
+
+test: setup
+	.venv/bin/python -m pytest $(ARGS)
+
+test-onedl: .venv-onedl/.package
+	.venv-onedl/bin/python -m pytest tests/test_compat.py tests/smoke
+
+lint: setup
+	.venv/bin/ruff check .
+
+clean:
+	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find mmseg_rloss -name '*.so' -delete
+
+# An environment is made in two steps, each with a stamp: what it needs, then this package, which
+# is compiled again when its C++ code changes.
+.venv/.requirements: requirements/official.txt
+.venv-onedl/.requirements: requirements/onedl.txt
+
+%/.requirements: requirements/build.txt requirements/test.txt tools/check_machine.py
+	@command -v $(PYTHON) >/dev/null || { echo 'make setup cannot begin: $(PYTHON) is not found.' \
+		'Install Python 3.10 or newer, or name it: make setup PYTHON=...' >&2; exit 1; }
+	@$(PYTHON) tools/check_machine.py
+	@echo 'Installing into $(@D): a minute, or the download of a few GB where PyTorch brings CUDA'
+	@$(PYTHON) -m venv $(@D)
+	@$(PIP) $(patsubst %,-r %,$(filter %.txt,$^))
+	@touch $@
+
+%/.package: %/.requirements setup.py pyproject.toml $(wildcard csrc/* csrc/*/*)
+	@echo 'Compiling the extension'
+	@$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@

@@ -1,0 +1,115 @@
+"""What the official OpenMMLab stack needs to run beside a current PyTorch.
+
+The maintained fork (``onedl-mmsegmentation`` >= 1.3) behaves well by itself and is left alone.
+The official one (``mmsegmentation`` < 1.3) stumbles over what has changed around it since its last
+release. Each function below mends one such point and says why; none of them touches a file or
+another library's code, and all may be called again at no cost.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import mmseg
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local as load_tensors_from_local
+from mmengine.utils import digit_version
+
+_FIRST_RELEASE_OF_THE_FORK = "1.3"
+
+
+def apply() -> None:
+    """Mend what needs it; to be called before any of MMSeg's models and losses is imported."""
+    if digit_version(mmseg.__version__) >= digit_version(_FIRST_RELEASE_OF_THE_FORK):
+        return
+    stand_in_for_compiled_ops()
+    allow_resuming_checkpoints()
+
+
+def stand_in_for_compiled_ops() -> None:
+    """Let MMSeg be imported where MMCV comes without compiled operators (``mmcv-lite``).
+
+    Why: four files of MMSeg import ``mmcv.ops`` whether or not their network is asked for, and
+    ``mmcv.ops`` loads the extension ``mmcv._ext``, which ``mmcv-lite`` does not have. No wheel of
+    the full MMCV exists for a current PyTorch, and compiling it takes many minutes, yet hardly any
+    network uses one of its operators. A compiled MMCV is found first and left as it is.
+    """
+    if importlib.util.find_spec("mmcv._ext") is None:
+        sys.modules["mmcv._ext"] = _MissingOps()
+
+
+class _MissingOps(ModuleType):
+    """Has every operator one asks for; each says what is missing, but only when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__("mmcv._ext", "Stands in for the compiled operators of MMCV.")
+        # A spec without a loader is what tells MMEngine's `mmcv_full_available()` "not installed".
+        self.__spec__ = ModuleSpec("mmcv._ext", loader=None)
+        # `mmcv.collect_env()` calls these two wherever `mmcv.ops` can be imported.
+        self.get_compiler_version = lambda: "n/a"
+        self.get_compiling_cuda_version = lambda: "n/a"
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+        def missing_op(*args: Any, **kwargs: Any) -> None:
+            raise NotImplementedError(
+                f"This network calls {name!r}, a compiled operator of MMCV, and the installed MMCV "
+                "has none (mmcv-lite). Replace mmcv-lite by mmcv of the same version, compiled "
+                "for your PyTorch: pip uninstall mmcv-lite, then "
+                'pip install --no-build-isolation "mmcv>=2.1,<2.2".'
+            )
+
+        return missing_op
+
+
+def allow_resuming_checkpoints() -> None:
+    """Let MMEngine read its own local checkpoints under PyTorch >= 2.6.
+
+    Why: since 2.6 ``torch.load`` unpickles tensors and plain containers only, and MMEngine stores
+    the history of its logs (``HistoryBuffer``, NumPy arrays) in each checkpoint, so neither
+    ``--resume`` nor a test can load what training has saved. The few types of that history are
+    allowed while MMEngine loads a local file; code in a checkpoint is still never run, and
+    what comes from a URL is loaded as before.
+    """
+    if digit_version(torch.__version__) < digit_version("2.6"):
+        return
+
+    # MMEngine's log shows this name without its first ten letters, "load_from_".
+    def load_from_local(filename: str, map_location: Any) -> dict:
+        with torch.serialization.safe_globals(_types_of_log_history()):
+            return load_tensors_from_local(filename, map_location)
+
+    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+
+
+def _types_of_log_history() -> list:
+    def history_buffer_method(owner: type, name: str) -> Callable:
+        """Stand in for ``getattr``, by which pickle stores the methods of a class."""
+        if owner is not HistoryBuffer or name.startswith("_"):
+            raise ValueError(f"a checkpoint may not ask for {name!r} of {owner!r}")
+        return getattr(owner, name)
+
+    array = np.zeros(0)
+    reconstruct_array = array.__reduce__()[0]
+    make_scalar = np.float64(0).__reduce__()[0]
+    return [
+        HistoryBuffer,
+        (history_buffer_method, "builtins.getattr"),
+        np.ndarray,
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in ("bool", "int32", "int64", "float32", "float64")),
+        # NumPy 2 moved `numpy.core` to `numpy._core`; checkpoints of either may come.
+        *(
+            (function, f"{package}.multiarray.{function.__name__}")
+            for function in (reconstruct_array, make_scalar)
+            for package in ("numpy.core", "numpy._core")
+        ),
+    ]
