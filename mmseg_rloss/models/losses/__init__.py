@@ -1,0 +1,5 @@
+"""Losses for ``loss_decode``, registered with MMSegmentation."""
+
+from .densecrf_loss import DenseCRFLoss
+
+__all__ = ["DenseCRFLoss"]
