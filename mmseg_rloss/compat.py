@@ -51,7 +51,7 @@ class _MissingOps(ModuleType):
         super().__init__("mmcv._ext", "Stands in for the compiled operators of MMCV.")
         # A spec without a loader is what tells MMEngine's `mmcv_full_available()` "not installed".
         self.__spec__ = ModuleSpec("mmcv._ext", loader=None)
-        # `mmcv.collect_env()` calls these two wherever `mmcv.ops` can be imported.
+        # `mmcv.utils.collect_env()` calls these two wherever `mmcv.ops` can be imported.
         self.get_compiler_version = lambda: "n/a"
         self.get_compiling_cuda_version = lambda: "n/a"
 
