@@ -20,6 +20,7 @@ help:
 	@echo 'Another Python (3.10 or newer) than python3: make setup PYTHON=python3.12'
 
 setup: .venv/.package
+	@echo 'Ready. To work in the environment: source .venv/bin/activate'
 
 train: setup
 	.venv/bin/python tools/train_sample.py $(CONFIG)

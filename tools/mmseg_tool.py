@@ -1,35 +1,42 @@
 """Run one of the command-line tools that MMSegmentation installs, with this package at hand.
 
 `train.py` and `test.py` are MMSegmentation's own, with all their options. Added here is only what
-these tools lack: a plain message for the mistakes that a newcomer makes, and several processes on
-a machine without a GPU.
+they lack: a plain message for the mistakes that a newcomer makes, before the log begins, and
+several processes on a machine without a GPU.
 """
 
+import importlib.util
 import os
-import runpy
 import sys
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
+DATALOADERS = {
+    "train.py": ("train_dataloader", "val_dataloader"),
+    "test.py": ("test_dataloader",),
+}
 USAGE_ERROR = 2
 
 
 def run(name: str) -> None:
     """Run MMSegmentation's tool of that file name on the arguments of the command line."""
-    tool = find_tool(name)
+    tool = load_tool(name)
     from mmengine.device import get_device
 
-    from mmseg_rloss.datasets import DatasetNotFoundError
+    from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError
 
-    on_cpu = get_device() == "cpu"
-    if on_cpu and "--amp" in sys.argv:
-        stop("--amp needs a GPU: mixed precision is not available on the CPU. Leave out --amp.")
-    if on_cpu and launched_by_torchrun():
-        distribute_on_cpu()
+    args = tool.parse_args()
+    if get_device() == "cpu":
+        if getattr(args, "amp", False):
+            stop("--amp needs a GPU: mixed precision is not available on the CPU. Leave out --amp.")
+        if args.launcher == "pytorch":
+            distribute_on_cpu()
     try:
-        runpy.run_path(str(tool), run_name="__main__")
-    except DatasetNotFoundError as error:
+        look_for_data(args, DATALOADERS[name])
+        tool.main()
+    except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
     except ModuleNotFoundError as error:
         if error.name != "pkg_resources":
@@ -42,7 +49,7 @@ def run(name: str) -> None:
         leave_process_group()
 
 
-def find_tool(name: str) -> Path:
+def load_tool(name: str) -> ModuleType:
     try:
         import mmseg
     except ModuleNotFoundError as error:
@@ -52,17 +59,30 @@ def find_tool(name: str) -> Path:
             f"{error.name} is not installed for {sys.executable}. `make setup` installs all that "
             "is needed into .venv; activate it by `source .venv/bin/activate`."
         )
-    tool = Path(mmseg.__file__).parent / ".mim" / "tools" / name
-    if not tool.is_file():
+    path = Path(mmseg.__file__).parent / ".mim" / "tools" / name
+    if not path.is_file():
         stop(
-            f"MMSegmentation {mmseg.__version__} came without {tool}. Install it by pip: "
+            f"MMSegmentation {mmseg.__version__} came without {path}. Install it by pip: "
             "a bare source checkout lacks its tools and configs."
         )
+    spec = importlib.util.spec_from_file_location(f"mmseg_{path.stem}", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
     return tool
 
 
-def launched_by_torchrun() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ
+def look_for_data(args, dataloaders: tuple[str, ...]) -> None:
+    """Raise DatasetNotFoundError for absent data before a log begins and a model is built."""
+    from mmengine.config import Config
+
+    from mmseg_rloss.datasets import PascalScribbleDataset
+
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
+    for dataloader in dataloaders:
+        dataset = dict((config.get(dataloader) or {}).get("dataset", {}))
+        if dataset.pop("type", None) == "PascalScribbleDataset":
+            PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
 
 
 def distribute_on_cpu() -> None:
