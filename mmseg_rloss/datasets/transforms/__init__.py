@@ -1,0 +1,7 @@
+"""Transforms that carry the region of interest through MMSegmentation's pipelines."""
+
+from .formatting import PackScribbleInputs
+from .loading import LoadRegionOfInterest
+from .processing import CenterCrop, Pad
+
+__all__ = ["CenterCrop", "LoadRegionOfInterest", "Pad", "PackScribbleInputs"]

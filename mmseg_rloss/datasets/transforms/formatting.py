@@ -1,0 +1,46 @@
+"""Ends the region of interest: packs it with the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from mmengine.structures import PixelData
+from mmseg.datasets.transforms import PackSegInputs
+from mmseg.registry import TRANSFORMS
+
+from .loading import INSIDE
+
+
+@TRANSFORMS.register_module()
+class PackScribbleInputs(PackSegInputs):
+    """MMSeg's PackSegInputs, which also packs the region of interest as ``gt_roi``.
+
+    ``data_sample.gt_roi.data`` is (1, H, W) uint8, 1 on the pixels that show the photo and 0
+    elsewhere. Without LoadRegionOfInterest in the pipeline, it packs what PackSegInputs packs.
+
+    Args:
+        meta_keys: As in PackSegInputs.
+
+    Raises:
+        ValueError: The region has another size than the image.
+    """
+
+    def transform(self, results: dict) -> dict:
+        packed = super().transform(results)
+        if "gt_roi_map" in results:
+            _check_size(results)
+            region = (results["gt_roi_map"] == INSIDE).astype(np.uint8)
+            packed["data_samples"].gt_roi = PixelData(data=torch.from_numpy(region)[None])
+        return packed
+
+
+def _check_size(results: dict) -> None:
+    size, image_size = results["gt_roi_map"].shape, results["img"].shape[:2]
+    if size != image_size:
+        raise ValueError(
+            f"The region of interest is {size} but the image is {image_size}: a transform between "
+            "LoadRegionOfInterest and PackScribbleInputs scales or crops the image without the "
+            "maps named in results['seg_fields']. Put LoadRegionOfInterest after it if it adds no "
+            "padding, or let it treat those maps like gt_seg_map; check that "
+            "default_scope = 'mmseg', since MMCV's own Resize and RandomFlip do not"
+        )

@@ -1,0 +1,83 @@
+"""Provides the losses of a Runner's model with images while it trains."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmseg.registry import HOOKS
+from torch.utils.hooks import RemovableHandle
+
+from ...datasets.transforms.pipeline_check import untracked_padding
+from ...models.head_check import check_heads, losses_by_name
+from ..provide_images import ImageProvider, find_segmentor, provide_images
+
+
+@HOOKS.register_module()
+class ProvideImagesHook(Hook):
+    """Hand every DenseCRFLoss the images and their region of interest, as long as training lasts.
+
+    See :func:`~mmseg_rloss.engine.provide_images`. It also tells at the start of the training if
+    a head cannot use the loss or padding would pass for photo, and after the first iteration if a
+    loss was never called.
+    """
+
+    def __init__(self) -> None:
+        self._provider: ImageProvider | None = None
+        self._watches: dict[str, RemovableHandle] = {}
+
+    def before_train(self, runner: Any) -> None:
+        """Attach to the model.
+
+        Raises:
+            ValueError: A head cannot use its DenseCRFLoss, or the region of interest would be
+                wrong.
+        """
+        segmentor = find_segmentor(runner.model)
+        check_heads(segmentor)
+        padding = untracked_padding(runner.train_dataloader.dataset)
+        if padding:
+            print_log(
+                f"DenseCRFLoss takes the padding of {', '.join(padding)} for photo. Add "
+                "dict(type='LoadRegionOfInterest') after LoadAnnotations and replace PackSegInputs "
+                "by dict(type='PackScribbleInputs') in the training pipeline.",
+                logger="current",
+                level=logging.WARNING,
+            )
+        self._provider = provide_images(runner.model)
+        for name, loss in losses_by_name(segmentor).items():
+            unwatch = functools.partial(self._unwatch, name)
+            self._watches[name] = loss.register_forward_pre_hook(unwatch)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """After the first iteration, see that every loss was called.
+
+        Raises:
+            RuntimeError: One was not.
+        """
+        if self._watches:
+            segmentor = find_segmentor(runner.model)
+            heads = {name: type(_head_of(segmentor, name)).__name__ for name in self._watches}
+            uncalled = ", ".join(f"{name} of {head}" for name, head in heads.items())
+            raise RuntimeError(
+                f"The first iteration did not call DenseCRFLoss: {uncalled}. The head computes its "
+                "losses without the ones listed in its loss_decode: list DenseCRFLoss in a head "
+                "that calls them, such as an auxiliary FCNHead. docs/heads.md has the table"
+            )
+
+    def after_train(self, runner: Any) -> None:
+        """Detach from the model."""
+        self._provider.remove()
+
+    def _unwatch(self, name: str, *call: Any) -> None:
+        self._watches.pop(name).remove()
+
+
+def _head_of(segmentor: Any, loss_name: str) -> Any:
+    """The module whose ``loss_decode`` is, or holds, the loss of that name."""
+    return segmentor.get_submodule(loss_name.rpartition(".loss_decode")[0])

@@ -1,0 +1,288 @@
+"""What the losses are provided with, against the photos that the pipeline loaded."""
+
+import copy
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from torch import nn
+
+from mmseg_rloss import provide_images
+from mmseg_rloss.engine.provide_images import find_segmentor
+from mmseg_rloss.models import DenseCRFLoss
+from mmseg_rloss.ops import densecrf_loss
+from tests.engine.segmentors import (
+    DENSECRF,
+    IMAGENET,
+    build_segmentor,
+    losses_of,
+    packed_batch,
+    photos,
+)
+
+
+def densecrf_of(model):
+    return next(m for m in model.modules() if isinstance(m, DenseCRFLoss))
+
+
+def watch(loss):
+    """Record what the loss holds whenever it is called."""
+    seen = []
+    loss.register_forward_pre_hook(lambda module, args: seen.append(module._batch))
+    return seen
+
+
+def padded(image, size):
+    """(C, H, W) float image at the top left of a canvas of zeros."""
+    canvas = np.zeros((*size, image.shape[2]), np.float32)
+    canvas[: image.shape[0], : image.shape[1]] = image
+    return torch.from_numpy(canvas).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "preprocessor, bands",
+    [
+        (IMAGENET, 3),
+        (dict(bgr_to_rgb=True), 3),
+        (dict(mean=[103.5, 116.3, 123.7], std=[1.0, 1.0, 1.0]), 3),
+        (dict(), 3),
+        (dict(mean=[127.5], std=[60.0]), 1),
+        (dict(), 1),
+        (dict(mean=[100.0] * 5, std=[50.0] * 5, bgr_to_rgb=True), 5),
+        (dict(), 5),
+    ],
+)
+def test_the_photos_come_back_as_rgb(preprocessor, bands):
+    images = photos((14, 22), (16, 10), bands=bands)
+    model = build_segmentor(bands=bands, **preprocessor)
+    seen = watch(densecrf_of(model))
+    with provide_images(model):
+        losses_of(model, packed_batch(images))
+    ((image, region),) = seen
+    for i, loaded in enumerate(images):
+        rgb = loaded[..., ::-1] if bands == 3 else loaded
+        inside = torch.zeros(16, 24, dtype=torch.uint8)
+        inside[: loaded.shape[0], : loaded.shape[1]] = 1
+        torch.testing.assert_close(image[i] * inside, padded(rgb, (16, 24)), atol=1e-3, rtol=0)
+        assert torch.equal(region[i], inside)
+
+
+def test_the_loss_is_that_of_the_photos_and_the_prediction():
+    images = photos((16, 24), (13, 21))
+    model = build_segmentor(**IMAGENET)
+    batch = model.data_preprocessor(packed_batch(images), True)
+    with provide_images(model):
+        loss = model(**batch, mode="loss")["decode.loss_densecrf"]
+
+    logits = model(batch["inputs"], mode="tensor")
+    probabilities = nn.functional.interpolate(logits, (16, 24), mode="bilinear").softmax(1)
+    image = torch.stack([padded(loaded[..., ::-1], (16, 24)) for loaded in images])
+    region = torch.ones(2, 16, 24)
+    region[1, 13:] = 0
+    region[1, :, 21:] = 0
+    expected = 1e-6 * densecrf_loss(image, probabilities, region, 15.0, 20.0, 0.5)
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
+
+
+def test_a_packed_region_is_padded_like_the_image():
+    images = photos((14, 22), (16, 10))
+    regions = [(photo[..., 0] > 100).astype(np.uint8) for photo in images]
+    model = build_segmentor(**IMAGENET, size=(32, 32), size_divisor=None)
+    seen = watch(densecrf_of(model))
+    with provide_images(model):
+        losses_of(model, packed_batch(images, regions))
+    ((_, provided),) = seen
+    for i, region in enumerate(regions):
+        assert torch.equal(provided[i].float(), padded(region[..., None], (32, 32))[0])
+
+
+def test_a_padding_on_the_left_and_on_top_is_outside():
+    model = build_segmentor(**IMAGENET)
+    batch = model.data_preprocessor(packed_batch(photos((16, 16)), [np.ones((16, 16), np.uint8)]))
+    batch["inputs"] = nn.functional.pad(batch["inputs"], (3, 5, 2, 6))
+    sample = batch["data_samples"][0]
+    sample.gt_sem_seg = PixelData(data=torch.zeros(1, 24, 24, dtype=torch.long))
+    sample.set_metainfo(dict(padding_size=(3, 5, 2, 6)))
+    seen = watch(densecrf_of(model))
+    with provide_images(model):
+        model(**batch, mode="loss")
+    expected = torch.zeros(24, 24, dtype=torch.uint8)
+    expected[2:18, 3:19] = 1
+    assert torch.equal(seen[0][1][0], expected)
+
+
+def test_a_region_follows_a_batch_that_was_scaled():
+    def double(inputs, data_samples):
+        for sample in data_samples:
+            sample.gt_sem_seg = PixelData(data=torch.zeros(1, 32, 32, dtype=torch.long))
+        return nn.functional.interpolate(inputs, scale_factor=2), data_samples
+
+    model = build_segmentor(**IMAGENET, batch_augments=double)
+    seen = watch(densecrf_of(model))
+    with provide_images(model):
+        losses_of(model, packed_batch(photos((16, 16), (12, 10))))
+    expected = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    expected[0] = 1
+    expected[1, :24, :20] = 1
+    assert torch.equal(seen[0][1], expected)
+
+
+def test_images_without_metainfo_are_all_photo():
+    model = build_segmentor()
+    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    for key in list(batch["data_samples"][0].metainfo_keys()):
+        delattr(batch["data_samples"][0], key)
+    seen = watch(densecrf_of(model))
+    with provide_images(model):
+        model(**batch, mode="loss")
+    assert seen[0][1].all()
+
+
+@pytest.mark.parametrize("positional", [True, False])
+def test_forward_may_be_called_with_names_or_without(positional):
+    model = build_segmentor()
+    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    with provide_images(model):
+        if positional:
+            losses = model(batch["inputs"], batch["data_samples"], "loss")
+        else:
+            losses = model(**batch, mode="loss")
+    assert losses["decode.loss_densecrf"] < 0
+
+
+def test_the_other_modes_are_left_alone():
+    model = build_segmentor()
+    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    batch["data_samples"][0].set_metainfo(dict(ori_shape=(16, 16)))
+    with provide_images(model):
+        model(batch["inputs"])
+        model.eval()(**batch, mode="predict")
+
+
+def test_images_are_taken_back_after_the_forward():
+    model = build_segmentor(**IMAGENET)
+    loss = densecrf_of(model)
+    memory = []
+    loss.register_forward_pre_hook(lambda m, args: memory.append(weakref.ref(m._batch[0])))
+    with provide_images(model):
+        losses = losses_of(model, packed_batch(photos((16, 16))))
+        assert loss._batch is None
+        sum(value for name, value in losses.items() if "loss" in name).backward()
+        del losses
+        gc.collect()
+    assert [reference() for reference in memory] == [None]
+
+
+def test_images_are_taken_back_after_a_failure():
+    model = build_segmentor()
+    loss = densecrf_of(model)
+
+    def fail(module, args):
+        assert module._batch is not None
+        raise FloatingPointError
+
+    loss.register_forward_pre_hook(fail)
+    with provide_images(model), pytest.raises(FloatingPointError):
+        losses_of(model, packed_batch(photos((16, 16))))
+    assert loss._batch is None
+
+
+def test_removing_ends_it_and_may_be_repeated():
+    model = build_segmentor()
+    handle = provide_images(model)
+    losses_of(model, packed_batch(photos((16, 16))))
+    handle.remove()
+    handle.remove()
+    assert not model._forward_pre_hooks and not model._forward_hooks
+    with pytest.raises(RuntimeError, match="has no images"):
+        losses_of(model, packed_batch(photos((16, 16))))
+
+
+def test_several_handles_do_no_harm():
+    model = build_segmentor()
+    batch = photos((16, 16))
+    with provide_images(model):
+        once = losses_of(model, packed_batch(batch))["decode.loss_densecrf"]
+        with provide_images(model):
+            twice = losses_of(model, packed_batch(batch))["decode.loss_densecrf"]
+        again = losses_of(model, packed_batch(batch))["decode.loss_densecrf"]
+    assert once == twice == again
+
+
+def test_every_loss_of_every_head_is_provided():
+    second = DENSECRF | dict(sigma_xy=5.0, loss_name="loss_near")
+    model = build_segmentor(losses=[DENSECRF, second])
+    with provide_images(model):
+        losses = losses_of(model, packed_batch(photos((16, 16))))
+    assert losses["decode.loss_densecrf"] < losses["decode.loss_near"] < 0
+
+
+class Wrapper(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args, **kwargs):
+        return self.module(*args, **kwargs)
+
+
+def test_the_segmentor_is_found_in_a_wrapper():
+    model = build_segmentor()
+    wrapped = Wrapper(Wrapper(model))
+    assert find_segmentor(wrapped) is model
+    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    with provide_images(wrapped):
+        assert wrapped(**batch, mode="loss")["decode.loss_densecrf"] < 0
+
+
+def test_a_copy_of_the_model_is_provided_with_its_own_images():
+    model = build_segmentor()
+    provide_images(model)
+    duplicate = copy.deepcopy(model)
+    expected = losses_of(model, packed_batch(photos((16, 16))))["decode.loss_densecrf"]
+    actual = losses_of(duplicate, packed_batch(photos((16, 16))))["decode.loss_densecrf"]
+    assert actual == expected
+
+
+@pytest.mark.parametrize(
+    "preprocessor",
+    [dict(), dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])],
+)
+def test_images_from_zero_to_one_are_refused_with_the_remedy(preprocessor):
+    model = build_segmentor(**preprocessor)
+    images = [photo.astype(np.float32) / 255 for photo in photos((16, 16))]
+    with provide_images(model), pytest.raises(ValueError, match="(?s)0 to 255.*divides them by 255"):
+        losses_of(model, packed_batch(images))
+
+
+@pytest.mark.parametrize("preprocessor", [dict(), IMAGENET])
+def test_dark_images_are_not_mistaken_for_zero_to_one(preprocessor):
+    model = build_segmentor(**preprocessor)
+    images = [photo // 128 for photo in photos((16, 16))]
+    with provide_images(model):
+        losses_of(model, packed_batch(images))
+
+
+def test_a_network_without_the_loss_is_warned_of():
+    model = build_segmentor(losses=[])
+    with pytest.warns(UserWarning, match="EncoderDecoder has no DenseCRFLoss"):
+        handle = provide_images(model)
+    losses_of(model, packed_batch([photo / np.float32(255) for photo in photos((16, 16))]))
+    handle.remove()
+
+
+def test_images_may_require_a_gradient():
+    model = build_segmentor(**IMAGENET)
+    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    batch["inputs"].requires_grad_()
+    with provide_images(model):
+        model(**batch, mode="loss")["decode.loss_densecrf"].backward()
+    assert batch["inputs"].grad.isfinite().all()
+
+
+def test_what_is_no_segmentor_is_refused():
+    with pytest.raises(TypeError, match="Conv2d does not"):
+        provide_images(nn.Conv2d(3, 3, 1))
