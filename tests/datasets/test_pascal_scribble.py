@@ -1,0 +1,196 @@
+"""PascalScribbleDataset on small data sets written here, and on real photos where they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.dataset import pseudo_collate
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError, PascalScribbleDataset
+from mmseg_rloss.datasets.label_png import voc_palette, write_label_png
+
+IDS = {"train": ["2007_000032", "2007_000039"], "val": ["2007_000033"]}
+VOC_ANIMALS = Path(__file__).parents[3] / "shared" / "voc_animals"
+
+
+def write_photo(root: Path, name: str, size: tuple[int, int] = (12, 9)) -> None:
+    Image.new("RGB", size).save(root / "JPEGImages" / f"{name}.jpg")
+
+
+def write_labels(root: Path, folder: str, name: str, labels: np.ndarray) -> None:
+    write_label_png(labels.astype(np.uint8), root / folder / f"{name}.png")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Photos of 12 by 9 pixels; masks are all 15 (person), scribbles one such stroke."""
+    for folder in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
+        (tmp_path / folder).mkdir()
+    for name in IDS["train"] + IDS["val"]:
+        mask = np.full((9, 12), 15)
+        scribble = np.full((9, 12), 255)
+        scribble[4, 2:10] = 15
+        write_photo(tmp_path, name)
+        write_labels(tmp_path, "SegmentationClassAug", name, mask)
+        write_labels(tmp_path, "pascal_2012_scribble", name, scribble)
+    write_id_lists(tmp_path, "ImageSets/Segmentation", train="train_aug", val="val")
+    return tmp_path
+
+
+def write_id_lists(root: Path, folder: str, **names: str) -> None:
+    (root / folder).mkdir(parents=True)
+    for split, name in names.items():
+        (root / folder / f"{name}.txt").write_text("\n".join(IDS[split]) + "\n")
+
+
+def load_labels(dataset: PascalScribbleDataset, index: int = 0) -> np.ndarray:
+    return dataset[index]["gt_seg_map"]
+
+
+LOADING = [dict(type="mmseg.LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")]
+
+
+def test_trains_on_scribbles_and_validates_on_masks(root):
+    train = PascalScribbleDataset(root, split="train", labels="scribble", pipeline=LOADING)
+    val = PascalScribbleDataset(root, split="val", labels="mask", pipeline=LOADING)
+
+    assert [Path(item["img_path"]).stem for item in train] == IDS["train"]
+    assert [Path(item["img_path"]).stem for item in val] == IDS["val"]
+    assert np.unique(load_labels(train), return_counts=True)[1].tolist() == [8, 100]
+    assert np.unique(load_labels(val)).tolist() == [15]
+
+
+def test_defaults_to_the_scribbles_of_the_training_split(root):
+    dataset = PascalScribbleDataset(root, pipeline=LOADING)
+    assert len(dataset) == 2
+    assert 255 in load_labels(dataset)
+
+
+def test_trains_on_masks_for_comparison(root):
+    dataset = PascalScribbleDataset(root, split="train", labels="mask", pipeline=LOADING)
+    assert np.unique(load_labels(dataset)).tolist() == [15]
+
+
+def test_knows_the_classes_of_voc(root):
+    dataset = DATASETS.build(dict(type="PascalScribbleDataset", data_root=str(root)))
+    classes, palette = dataset.metainfo["classes"], dataset.metainfo["palette"]
+    assert len(classes) == 21
+    assert (classes[0], classes[15], classes[20]) == ("background", "person", "tvmonitor")
+    assert np.array_equal(palette, voc_palette()[:21])
+
+
+def test_can_be_limited_to_some_classes(root):
+    metainfo = dict(classes=("background", "person"))
+    dataset = PascalScribbleDataset(root, labels="mask", metainfo=metainfo, pipeline=LOADING)
+    assert np.unique(load_labels(dataset)).tolist() == [1]
+
+
+def test_finds_the_id_lists_of_either_layout(root):
+    write_id_lists(root, "ImageSets/SegmentationAug", train="train", val="val")
+    for name in ("train_aug", "val"):
+        (root / "ImageSets" / "Segmentation" / f"{name}.txt").unlink()
+    assert len(PascalScribbleDataset(root, split="train")) == 2
+    assert len(PascalScribbleDataset(root, split="val", labels="mask")) == 1
+
+
+def test_collates_through_the_training_pipeline(root):
+    pipeline = [
+        *LOADING,
+        dict(type="mmseg.LoadRegionOfInterest"),
+        dict(type="mmseg.PackScribbleInputs"),
+    ]
+    batch = pseudo_collate(list(PascalScribbleDataset(root, pipeline=pipeline)))
+    assert [tuple(photo.shape) for photo in batch["inputs"]] == [(3, 9, 12)] * 2
+
+
+def test_rejects_an_unknown_split_or_kind_of_labels(root):
+    with pytest.raises(ValueError, match="split must be 'train' or 'val', got 'test'"):
+        PascalScribbleDataset(root, split="test")
+    with pytest.raises(ValueError, match="labels must be 'scribble' or 'mask', got 'box'"):
+        PascalScribbleDataset(root, labels="box")
+
+
+def test_says_how_to_get_data_that_is_not_there(tmp_path):
+    with pytest.raises(DatasetNotFoundError) as error:
+        PascalScribbleDataset(tmp_path / "nowhere")
+    message = str(error.value)
+    assert str(tmp_path / "nowhere") in message
+    assert "PASCAL_SCRIBBLE_ROOT" in message
+    assert "make train" in message
+    assert isinstance(error.value, FileNotFoundError)
+
+
+def test_names_every_missing_part_of_the_layout(root):
+    (root / "pascal_2012_scribble").rename(root / "scribbles")
+    (root / "ImageSets" / "Segmentation" / "train_aug.txt").unlink()
+    with pytest.raises(DatasetNotFoundError) as error:
+        PascalScribbleDataset(root)
+    first_line = str(error.value).splitlines()[0]
+    assert "pascal_2012_scribble/" in first_line
+    assert "ImageSets/Segmentation/train_aug.txt" in first_line
+    assert "JPEGImages" not in first_line
+
+
+def test_validation_needs_no_scribbles(root):
+    (root / "pascal_2012_scribble").rename(root / "scribbles")
+    assert len(PascalScribbleDataset(root, split="val", labels="mask")) == 1
+
+
+def test_reports_all_bad_files_at_once(root):
+    first, second = IDS["train"]
+    (root / "JPEGImages" / f"{first}.jpg").unlink()
+    write_labels(root, "pascal_2012_scribble", second, np.zeros((9, 11)))
+    with pytest.raises(DatasetFilesError) as error:
+        PascalScribbleDataset(root)
+    message = str(error.value)
+    assert f"{first}.jpg: missing" in message
+    assert f"{second}.png: (11, 9) pixels, its photo {second}.jpg has (12, 9)" in message
+
+
+def test_reports_labels_that_hold_colours(root):
+    name = IDS["train"][0]
+    Image.new("RGB", (12, 9)).save(root / "pascal_2012_scribble" / f"{name}.png")
+    with pytest.raises(DatasetFilesError, match=rf"{name}\.png: 3 channels"):
+        PascalScribbleDataset(root)
+
+
+def test_reports_files_that_are_no_pictures(root):
+    name = IDS["train"][0]
+    (root / "pascal_2012_scribble" / f"{name}.png").write_bytes(b"not a picture")
+    with pytest.raises(DatasetFilesError, match=rf"{name}\.png: unreadable"):
+        PascalScribbleDataset(root)
+
+
+def test_a_long_report_ends_with_a_count(root):
+    lines = [f"absent_{i:03d}" for i in range(130)]
+    (root / "ImageSets" / "Segmentation" / "train_aug.txt").write_text("\n".join(lines))
+    with pytest.raises(DatasetFilesError) as error:
+        PascalScribbleDataset(root)
+    message = str(error.value).splitlines()
+    assert message[0].startswith("130 photos")
+    assert message[-1].strip() == "and 30 more"
+
+
+def test_a_label_png_shows_vocs_colours_and_reads_back_as_labels(tmp_path):
+    labels = np.array([[0, 1, 15], [20, 255, 2]], dtype=np.uint8)
+    write_label_png(labels, tmp_path / "labels.png")
+    with Image.open(tmp_path / "labels.png") as image:
+        assert np.array_equal(np.array(image), labels)
+        colours = np.array(image.convert("RGB"))
+    # As published with PASCAL VOC: aeroplane, person, tvmonitor, and cream for 255.
+    assert colours[0, 1].tolist() == [128, 0, 0]
+    assert colours[0, 2].tolist() == [192, 128, 128]
+    assert colours[1, 0].tolist() == [0, 64, 128]
+    assert colours[1, 1].tolist() == [224, 224, 192]
+
+
+@pytest.mark.skipif(not VOC_ANIMALS.is_dir(), reason="../shared/voc_animals is not there")
+def test_reads_real_photos_as_they_lie():
+    train = PascalScribbleDataset(VOC_ANIMALS, pipeline=LOADING)
+    val = PascalScribbleDataset(VOC_ANIMALS, split="val", labels="mask", pipeline=LOADING)
+    assert (len(train), len(val)) == (800, 200)
+    scribble = load_labels(train)
+    assert scribble.shape == train[0]["img"].shape[:2]
+    assert 0 < np.mean(scribble != 255) < 0.1
