@@ -66,9 +66,13 @@ py::dict filter(const Array<T>& planes, double divisor, double position_divisor,
                                       : Blur::kDescending;
   filter.num_threads = num_threads;
   filter.stage_seconds = seconds;
-  {
+  try {
     py::gil_scoped_release release;
     run(filter, instruction_set);
+  } catch (const std::domain_error& error) {
+    throw py::value_error(std::string(width > 0 ? "image" : "features") + " " + error.what());
+  } catch (const std::invalid_argument& error) {
+    throw py::value_error(std::string("values ") + error.what());
   }
   py::dict stages;
   for (int s = 0; s < kNumStages; ++s) stages[kStageNames[s]] = seconds[s];

@@ -196,7 +196,7 @@ class ImageFilter {
       odd += v - v;
     }
     for (int l = 0; l < kGroup; ++l)
-      if (!(odd[l] == 0)) throw std::invalid_argument("hold NaN or infinite values");
+      if (!(odd[l] == 0)) throw std::invalid_argument("must be finite, but NaN or infinity is among them");
   }
 
   void blur_axis(int axis, const T* rows, T* next) const {

@@ -116,14 +116,15 @@ void splat(const Channels<T>& channels, const Corners<T>& corners, int num_corne
   for (int64_t block = begin; block < end; block += kBlock) {
     const int64_t count = std::min(kBlock, end - block);
     gather_rows<T, kGroups>(channels, block, count, rows);
+    const int32_t* const point = corners.point + (block - begin) * n;
+    const T* const barycentric = corners.barycentric + (block - begin) * n;
     for (int64_t p = 0; p < count; ++p) {
-      const int64_t pixel = block - begin + p;
-      const int64_t at = (pixel / kLanes<T>)*n * kLanes<T> + pixel % kLanes<T>;
+      const int64_t at = p / kLanes<T> * n * kLanes<T> + p % kLanes<T>;
       const auto row = Row<T, kGroups>::read(rows + p * kWidth);
       for (int c = 0; c < n; ++c) {
-        T* const target = points + int64_t(corners.point[at + c * kLanes<T>]) * kWidth;
+        T* const target = points + int64_t(point[at + c * kLanes<T>]) * kWidth;
         auto sum = Row<T, kGroups>::read(target);
-        sum.add(row, corners.barycentric[at + c * kLanes<T>]);
+        sum.add(row, barycentric[at + c * kLanes<T>]);
         sum.write(target);
       }
     }
@@ -139,13 +140,14 @@ void slice(const T* points, const Corners<T>& corners, int num_corners, int64_t 
   alignas(64) T rows[kBlock * kWidth];
   for (int64_t block = begin; block < end; block += kBlock) {
     const int64_t count = std::min(kBlock, end - block);
+    const int32_t* const point = corners.point + (block - begin) * n;
+    const T* const barycentric = corners.barycentric + (block - begin) * n;
     for (int64_t p = 0; p < count; ++p) {
-      const int64_t pixel = block - begin + p;
-      const int64_t at = (pixel / kLanes<T>)*n * kLanes<T> + pixel % kLanes<T>;
+      const int64_t at = p / kLanes<T> * n * kLanes<T> + p % kLanes<T>;
       auto sum = Row<T, kGroups>::zero();
       for (int c = 0; c < n; ++c) {
-        const T* source = points + int64_t(corners.point[at + c * kLanes<T>]) * kWidth;
-        sum.add(Row<T, kGroups>::read(source), corners.barycentric[at + c * kLanes<T>]);
+        const T* source = points + int64_t(point[at + c * kLanes<T>]) * kWidth;
+        sum.add(Row<T, kGroups>::read(source), barycentric[at + c * kLanes<T>]);
       }
       sum.write(rows + p * kWidth);
     }

@@ -67,7 +67,7 @@ std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, in
       range.high = std::max(range.high, double(plane[p]));
       rest += plane[p] - plane[p];
     }
-    if (!(rest == 0)) throw std::domain_error("hold NaN or infinite values");
+    if (!(rest == 0)) throw std::domain_error("must be finite, but NaN or infinity is among them");
     ranges.push_back({double(T(range.low) / features.divisor),
                       double(T(range.high) / features.divisor)});
   }
@@ -91,7 +91,7 @@ std::vector<double> coordinate_extents(const std::vector<Range>& ranges) {
       largest += std::max(std::fabs(a), std::fabs(b));
     }
     if (!(largest < double(kMaxRounded<T>)))
-      throw std::domain_error("are too large in units of the bandwidth");
+      throw std::domain_error("over the bandwidth exceeds what the type resolves: use a larger bandwidth or float64");
     // Rounding, the walk around the simplex and the step to a neighbour move by one each.
     extents.push_back(std::ceil(high) - std::floor(low) + 7);
   }

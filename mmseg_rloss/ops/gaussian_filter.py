@@ -7,11 +7,19 @@ import math
 import torch
 from torch import Tensor
 
-from .backends import reference
+from . import backends
+from .backends.reference import BLUR_ASCENDING, BLUR_BOTH, BLUR_DESCENDING
 from .library import differentiable_op
+from .threads import check_num_threads
 
 
-def permutohedral_filter(features: Tensor, values: Tensor, *, symmetric: bool = True) -> Tensor:
+def permutohedral_filter(
+    features: Tensor,
+    values: Tensor,
+    *,
+    symmetric: bool = True,
+    num_threads: int | None = None,
+) -> Tensor:
     """Filter values by a Gaussian of any features, on the permutohedral lattice.
 
     Approximates ``sum_j exp(-|f_i - f_j|^2 / 2) v_j`` for every pixel i: un-normalised, the self
@@ -26,6 +34,9 @@ def permutohedral_filter(features: Tensor, values: Tensor, *, symmetric: bool = 
             and returned in its own type; float64 is filtered in float64.
         symmetric: Average the two orders of the blur, so that the filter is a symmetric matrix
             (its own adjoint). ``False`` keeps the ascending order alone, as the original does.
+        num_threads: Threads of the compiled filter on the CPU. None takes the environment
+            variable ``MMSEG_RLOSS_NUM_THREADS`` or, without it, the processors of this process
+            divided among the local ranks. The result does not depend on it, bit for bit.
 
     Returns:
         (N, K, P) filtered values, of the type and on the device of ``values``, differentiable in
@@ -40,8 +51,9 @@ def permutohedral_filter(features: Tensor, values: Tensor, *, symmetric: bool = 
     _check_same("P", features, values, (0, 2))
     _check_constant("features", features)
     features, filtered = features.detach(), _in_compute_type(values)
+    threads = check_num_threads(num_threads)
     features = features.to(filtered).contiguous()
-    return _permutohedral_op(features, filtered, _blur_of(symmetric)).to(values.dtype)
+    return _permutohedral_op(features, filtered, _blur_of(symmetric), threads).to(values.dtype)
 
 
 def bilateral_filter(
@@ -51,6 +63,7 @@ def bilateral_filter(
     sigma_xy: float,
     *,
     symmetric: bool = True,
+    num_threads: int | None = None,
 ) -> Tensor:
     """Filter values by a Gaussian of position and colour, on the permutohedral lattice.
 
@@ -66,6 +79,7 @@ def bilateral_filter(
         sigma_rgb: Bandwidth of every colour channel, in grey levels (0-255), above 0.
         sigma_xy: Bandwidth of the position, in pixels, above 0.
         symmetric: As in :func:`permutohedral_filter`.
+        num_threads: As in :func:`permutohedral_filter`.
 
     Returns:
         (N, K, H, W) filtered values, of the type and on the device of ``values``, differentiable
@@ -85,9 +99,9 @@ def bilateral_filter(
     check_positive("sigma_xy", sigma_xy)
     filtered = _in_compute_type(values)
     image = image.detach().to(filtered).contiguous()
-    blur = _blur_of(symmetric)
-    filtered = _bilateral_op(image, filtered, float(sigma_rgb), float(sigma_xy), blur)
-    return filtered.to(values.dtype)
+    sigmas = float(sigma_rgb), float(sigma_xy)
+    threads = check_num_threads(num_threads)
+    return _bilateral_op(image, filtered, *sigmas, _blur_of(symmetric), threads).to(values.dtype)
 
 
 def gaussian_filter_exact(features: Tensor, values: Tensor) -> Tensor:
@@ -110,31 +124,40 @@ def gaussian_filter_exact(features: Tensor, values: Tensor) -> Tensor:
     return values @ torch.exp(-0.5 * squared)  # (N, K, P)
 
 
-def _permutohedral(features: Tensor, values: Tensor, blur: str) -> Tensor:
-    return reference.permutohedral_filter(features, values, blur)
+_TRANSPOSED = {
+    BLUR_BOTH: BLUR_BOTH,
+    BLUR_ASCENDING: BLUR_DESCENDING,
+    BLUR_DESCENDING: BLUR_ASCENDING,
+}
 
 
-def _permutohedral_adjoint(features: Tensor, grad: Tensor, blur: str) -> Tensor:
-    return _permutohedral_op(features, grad.contiguous(), _TRANSPOSED[blur])
+def _permutohedral(features: Tensor, values: Tensor, blur: str, num_threads: int) -> Tensor:
+    if values.numel() == 0:
+        return torch.empty_like(values)
+    backend = backends.select(values.device)
+    return backend.permutohedral_filter(features, values.contiguous(), blur, num_threads)
+
+
+def _permutohedral_adjoint(features: Tensor, grad: Tensor, blur: str, num_threads: int) -> Tensor:
+    return _permutohedral_op(features, grad, _TRANSPOSED[blur], num_threads)
 
 
 def _bilateral(
-    image: Tensor, values: Tensor, sigma_rgb: float, sigma_xy: float, blur: str
+    image: Tensor, values: Tensor, sigma_rgb: float, sigma_xy: float, blur: str, num_threads: int
 ) -> Tensor:
-    return reference.bilateral_filter(image, values, sigma_rgb, sigma_xy, blur)
+    if values.numel() == 0:
+        return torch.empty_like(values)
+    backend = backends.select(values.device)
+    values = values.contiguous()
+    return backend.bilateral_filter(image, values, sigma_rgb, sigma_xy, blur, num_threads)
 
 
 def _bilateral_adjoint(
-    image: Tensor, grad: Tensor, sigma_rgb: float, sigma_xy: float, blur: str
+    image: Tensor, grad: Tensor, sigma_rgb: float, sigma_xy: float, blur: str, num_threads: int
 ) -> Tensor:
-    return _bilateral_op(image, grad.contiguous(), sigma_rgb, sigma_xy, _TRANSPOSED[blur])
+    return _bilateral_op(image, grad, sigma_rgb, sigma_xy, _TRANSPOSED[blur], num_threads)
 
 
-_TRANSPOSED = {
-    reference.BLUR_BOTH: reference.BLUR_BOTH,
-    reference.BLUR_ASCENDING: reference.BLUR_DESCENDING,
-    reference.BLUR_DESCENDING: reference.BLUR_ASCENDING,
-}
 _permutohedral_op = differentiable_op(
     "permutohedral_filter", _permutohedral, _permutohedral_adjoint
 )
@@ -142,12 +165,12 @@ _bilateral_op = differentiable_op("bilateral_filter", _bilateral, _bilateral_adj
 
 
 def _blur_of(symmetric: bool) -> str:
-    return reference.BLUR_BOTH if symmetric else reference.BLUR_ASCENDING
+    return BLUR_BOTH if symmetric else BLUR_ASCENDING
 
 
 def _in_compute_type(values: Tensor) -> Tensor:
     """float64 stays; every other type is filtered in float32."""
-    return values.to(torch.promote_types(values.dtype, torch.float32)).contiguous()
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def check_positive(name: str, value: float) -> None:

@@ -29,7 +29,7 @@ def _library_op(
 
     @op.register_fake
     def _(constant: Tensor, values: Tensor, *parameters: object) -> Tensor:
-        return torch.empty_like(values)
+        return torch.empty_like(values, memory_format=torch.contiguous_format)
 
     def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
         constant, _, *ctx.parameters = inputs

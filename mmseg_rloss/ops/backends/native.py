@@ -1,13 +1,9 @@
-"""The compiled lattice for tensors on the CPU (csrc/)."""
+"""The compiled lattice for tensors on the CPU (csrc/lattice.hpp says how it works)."""
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch import Tensor
-
-from . import reference
 
 try:
     from . import _native
@@ -20,11 +16,9 @@ def is_available() -> bool:
     return _native is not None
 
 
-def permutohedral_filter(
-    features: Tensor, values: Tensor, blur: str, num_threads: int | None = None
-) -> Tensor:
+def permutohedral_filter(features: Tensor, values: Tensor, blur: str, num_threads: int) -> Tensor:
     """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P)."""
-    return _filter(features, 1.0, 0.0, 0, values, blur, num_threads)
+    return run(features, 1.0, 0.0, 0, values, blur, num_threads, instruction_sets()[-1])
 
 
 def bilateral_filter(
@@ -33,11 +27,11 @@ def bilateral_filter(
     sigma_rgb: float,
     sigma_xy: float,
     blur: str,
-    num_threads: int | None = None,
+    num_threads: int,
 ) -> Tensor:
     """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W)."""
-    width = image.shape[-1]
-    return _filter(image, sigma_rgb, sigma_xy, width, values, blur, num_threads)
+    width, best = image.shape[-1], instruction_sets()[-1]
+    return run(image, sigma_rgb, sigma_xy, width, values, blur, num_threads, best)
 
 
 def instruction_sets() -> list[str]:
@@ -45,16 +39,17 @@ def instruction_sets() -> list[str]:
     return _native.instruction_sets()
 
 
-def _filter(
+def run(
     planes: Tensor,
     divisor: float,
     position_divisor: float,
     width: int,
     values: Tensor,
     blur: str,
-    num_threads: int | None,
-    instruction_set: str | None = None,
+    num_threads: int,
+    instruction_set: str,
 ) -> Tensor:
+    """Filter by ``planes / divisor``, and by the position too where there is a ``width``."""
     result = torch.empty_like(values)
     _native.filter(
         planes.flatten(2).numpy(),
@@ -64,17 +59,7 @@ def _filter(
         values.flatten(2).numpy(),
         result.flatten(2).numpy(),
         blur,
-        num_threads or default_num_threads(),
-        instruction_set or instruction_sets()[-1],
+        num_threads,
+        instruction_set,
     )
     return result
-
-
-def default_num_threads() -> int:
-    """Threads of one call: what the machine offers to this process.
-
-    The environment variable ``MMSEG_RLOSS_NUM_THREADS`` decides where it is set. Else these are
-    the processors that the process may run on, shared with the other ranks on this machine.
-    OpenMP's setting is left out of it: launchers set it to 1 for the sake of data loading.
-    """
-    return 1

@@ -40,11 +40,14 @@ class Lattice(NamedTuple):
     num_points: int  # M
 
 
-def permutohedral_filter(features: Tensor, values: Tensor, blur: str) -> Tensor:
-    """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P)."""
+def permutohedral_filter(
+    features: Tensor, values: Tensor, blur: str, num_threads: int = 0
+) -> Tensor:
+    """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P).
+
+    The number of threads is that of torch, whatever ``num_threads`` says.
+    """
     num_images, num_channels, num_pixels = values.shape
-    if values.numel() == 0:
-        return torch.zeros_like(values)
     lattice = build_lattice(features)
     flat = values.transpose(1, 2).reshape(num_images * num_pixels, num_channels)  # (N*P, K)
     group = max(1, _MAX_TEMPORARY // lattice.vertices.numel())
@@ -53,7 +56,12 @@ def permutohedral_filter(features: Tensor, values: Tensor, blur: str) -> Tensor:
 
 
 def bilateral_filter(
-    image: Tensor, values: Tensor, sigma_rgb: float, sigma_xy: float, blur: str
+    image: Tensor,
+    values: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    blur: str,
+    num_threads: int = 0,
 ) -> Tensor:
     """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W)."""
     features = bilateral_features(image, sigma_rgb, sigma_xy)
@@ -126,13 +134,18 @@ def _elevate(features: Tensor) -> Tensor:
     dim = features.shape[1]
     elevated = features.new_empty(features.shape[0], dim + 1, features.shape[2])
     total = torch.zeros_like(features[:, 0])
+    scales = elevation_scales(dim)
     for j in range(dim, 0, -1):
-        scale = math.sqrt(2.0 / 3.0) * (dim + 1) / math.sqrt(j * (j + 1))
-        scaled = features[:, j - 1] * _constant(scale, features)
+        scaled = features[:, j - 1] * _constant(scales[j - 1], features)
         elevated[:, j] = total - scaled * j
         total = total + scaled
     elevated[:, 0] = total
     return elevated
+
+
+def elevation_scales(dim: int) -> list[float]:
+    """The factor of each feature in the elevation."""
+    return [math.sqrt(2.0 / 3.0) * (dim + 1) / math.sqrt(j * (j + 1)) for j in range(1, dim + 1)]
 
 
 def _constant(value: float, like: Tensor) -> float:
@@ -207,8 +220,12 @@ def _filter_channels(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
         points = 0.5 * (_blur(lattice, points, ascending) + _blur(lattice, points, descending))
     else:
         points = _blur(lattice, points, ascending if blur == BLUR_ASCENDING else descending)
-    # The gain of the blur along the D+1 axes, as Krahenbuhl and Koltun's code corrects for it.
-    return _slice(lattice, points) / (1.0 + 2.0**-dim)
+    return _slice(lattice, points) / blur_gain(dim)
+
+
+def blur_gain(dim: int) -> float:
+    """The gain of the blur along the D+1 axes for which Krahenbuhl and Koltun's code corrects."""
+    return 1.0 + 2.0**-dim
 
 
 def _splat(lattice: Lattice, values: Tensor) -> Tensor:

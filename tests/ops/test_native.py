@@ -1,0 +1,95 @@
+"""The compiled lattice against its plain-PyTorch twin, for every instruction set it has."""
+
+import pytest
+import torch
+from tests.ops.golden import NAMES, load, relative_error
+
+from mmseg_rloss.ops.backends import native, reference
+
+# Rounding of float32 and float64 sums over a few thousand pixels in different orders.
+TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-13}
+BLURS = ["both", "ascending", "descending"]
+
+every_instruction_set = pytest.mark.parametrize("instruction_set", native.instruction_sets())
+
+
+def native_filter(features, values, blur="both", num_threads=1, instruction_set=None):
+    """Filter values (N, K, P) by features (N, D, P) with a chosen instruction set."""
+    instruction_set = instruction_set or native.instruction_sets()[-1]
+    return native.run(features, 1.0, 0.0, 0, values, blur, num_threads, instruction_set)
+
+
+@every_instruction_set
+@pytest.mark.parametrize("blur", BLURS)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_images(name, dtype, blur, instruction_set):
+    golden = load(name)
+    image, segmentation = (tensor.to(dtype) for tensor in golden.scaled())
+    sigmas = golden.sigma_rgb, golden.sigma_xy * golden.scale_factor
+    expected = reference.bilateral_filter(image, segmentation, *sigmas, blur)
+    width = image.shape[-1]
+    result = native.run(image, *sigmas, width, segmentation, blur, 2, instruction_set)
+    assert relative_error(result, expected) < TOLERANCE[dtype]
+
+
+@every_instruction_set
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 6, 8, 15])
+def test_any_number_of_features(dim, dtype, instruction_set):
+    torch.manual_seed(dim)
+    features = 3 * torch.randn(2, dim, 333, dtype=dtype)
+    values = torch.randn(2, 5, 333, dtype=dtype)
+    expected = reference.permutohedral_filter(features, values, "both")
+    result = native_filter(features, values, instruction_set=instruction_set)
+    assert relative_error(result, expected) < TOLERANCE[dtype]
+
+
+@every_instruction_set
+@pytest.mark.parametrize("channels", [1, 2, 7, 8, 9, 16, 21, 24, 31, 32, 33, 64, 65, 150])
+def test_any_number_of_channels(channels, instruction_set):
+    torch.manual_seed(channels)
+    features, values = 2 * torch.randn(1, 5, 130), torch.randn(1, channels, 130)
+    expected = reference.permutohedral_filter(features, values, "both")
+    result = native_filter(features, values, instruction_set=instruction_set)
+    assert relative_error(result, expected) < TOLERANCE[torch.float32]
+
+
+@every_instruction_set
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (17, 1), (3, 5), (64, 63), (1, 1000), (200, 181)])
+def test_any_size(size, instruction_set):
+    torch.manual_seed(sum(size))
+    image, values = 255 * torch.rand(2, 3, *size), torch.rand(2, 3, *size)
+    expected = reference.bilateral_filter(image, values, 20.0, 7.0, "both")
+    result = native.run(image, 20.0, 7.0, size[1], values, "both", 2, instruction_set)
+    assert relative_error(result, expected) < TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize("sigma_rgb", [300.0, 15.0, 2.0, 0.05, 0.001])
+def test_keys_of_every_width(sigma_rgb):
+    """Small bandwidths take the keys from 32 over 64 to 128 bits."""
+    torch.manual_seed(1)
+    image = torch.randint(0, 256, (1, 3, 30, 31)).double()
+    values = torch.rand(1, 3, 30, 31, dtype=torch.float64)
+    expected = reference.bilateral_filter(image, values, sigma_rgb, 10.0, "both")
+    result = native.bilateral_filter(image, values, sigma_rgb, 10.0, "both", 1)
+    assert relative_error(result, expected) < TOLERANCE[torch.float64]
+
+
+def test_ties_fall_as_in_the_twin():
+    """Constant features put every pixel on a lattice point, where all remainders are equal."""
+    features, values = torch.zeros(1, 5, 40), torch.rand(1, 2, 40)
+    expected = reference.permutohedral_filter(features, values, "both")
+    assert relative_error(native_filter(features, values), expected) < 2e-6
+
+
+@pytest.mark.parametrize("size", [(257, 257), (90, 101)])
+def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size):
+    torch.manual_seed(0)
+    image, values = 255 * torch.rand(3, 3, *size), torch.rand(3, 21, *size)
+    results = [
+        native.run(image, 15.0, 50.0, size[1], values, "both", threads, instruction_set)
+        for threads in (1, 2, 3, 7)
+        for instruction_set in native.instruction_sets()
+    ]
+    assert all(torch.equal(result, results[0]) for result in results[1:])
