@@ -1,0 +1,104 @@
+"""The whole path as a user walks it: train, resume, test, with the tools and with MMSeg's own."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import mmseg
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OUR_TOOLS = ROOT / "tools"
+MMSEG_TOOLS = Path(mmseg.__file__).parent / ".mim" / "tools"
+CONFIG = Path(__file__).parent / "tiny.py"
+EPOCHS = 2
+ITERATIONS_PER_EPOCH = 2  # four photos, two in a batch
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The sample data set, small."""
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    sizes = ["--train", "4", "--val", "2", "--size", "96", "80"]
+    run([OUR_TOOLS / "make_sample_dataset.py", "--out", folder, *sizes])
+    return folder
+
+
+def run(command, cwd=None, data=None, **environment):
+    """Run a Python script; return all that it prints once it has ended well, unwarned by us."""
+    if data:
+        environment["PASCAL_SCRIBBLE_ROOT"] = str(data)
+    interpreter = [] if command[0].suffix == ".sh" else [sys.executable]
+    process = subprocess.run(
+        [*interpreter, *map(str, command)],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "always",
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout
+    assert not re.findall(r".*mmseg_rloss/\S+\.py:\d+: \w*Warning.*", process.stdout)
+    return process.stdout
+
+
+def training_losses(log):
+    """The terms of the loss in each training iteration of a log, once they have been added up."""
+    lines = [line for line in log.splitlines() if "Epoch(train)" in line]
+    iterations = [dict(re.findall(r"(\S*loss\S*): (\S+)", line)) for line in lines]
+    for terms in iterations:
+        total = float(terms.pop("loss"))
+        assert total == pytest.approx(sum(map(float, terms.values())), abs=1e-3)
+        assert float(terms["decode.loss_densecrf"]) < 0
+    return iterations
+
+
+def mean_iou(work_dir):
+    """What the last evaluation below the folder has written."""
+    scores = max(work_dir.glob("*/*.json"), key=lambda path: path.stat().st_mtime)
+    return json.loads(scores.read_text())["mIoU"]
+
+
+@pytest.mark.parametrize("tools", [OUR_TOOLS, MMSEG_TOOLS], ids=["tools", "mmseg tools"])
+def test_train_resume_test(tools, data, tmp_path):
+    train = [tools / "train.py", CONFIG, "--work-dir", tmp_path / "work"]
+    one_epoch = ["--cfg-options", "train_cfg.max_epochs=1"]
+
+    log = run([*train, *one_epoch], cwd=tmp_path, data=data)
+    assert len(training_losses(log)) == ITERATIONS_PER_EPOCH
+
+    log = run([*train, "--resume"], cwd=tmp_path, data=data)
+    assert "resumed epoch: 1" in log
+    assert len(training_losses(log)) == ITERATIONS_PER_EPOCH  # of the second epoch alone
+    validated = float(re.findall(r"mIoU: ([\d.]+)", log)[-1])
+
+    checkpoint = tmp_path / "work" / f"epoch_{EPOCHS}.pth"
+    test = [tools / "test.py", CONFIG, checkpoint, "--work-dir", tmp_path / "evaluation"]
+    run(test, cwd=tmp_path, data=data)
+    assert mean_iou(tmp_path / "evaluation") == pytest.approx(validated, abs=0.01)
+
+
+def test_two_processes_share_the_epoch(data, tmp_path):
+    train = [OUR_TOOLS / "dist_train.sh", CONFIG, 2, "--work-dir", tmp_path / "work"]
+    log = run(train, cwd=tmp_path, data=data, PORT=str(free_port()))
+    assert "Distributed training: True" in log
+    assert len(training_losses(log)) == EPOCHS * ITERATIONS_PER_EPOCH // 2
+    assert "mIoU" in log
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return listener.getsockname()[1]
