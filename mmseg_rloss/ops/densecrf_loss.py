@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .gaussian_filter import bilateral_filter, check_positive
@@ -17,6 +16,8 @@ def densecrf_loss(
     sigma_rgb: float,
     sigma_xy: float,
     scale_factor: float,
+    *,
+    num_threads: int | None = None,
 ) -> Tensor:
     """The relaxed dense-CRF energy of a segmentation, averaged over the batch.
 
@@ -35,6 +36,7 @@ def densecrf_loss(
         scale_factor: The energy is computed at this fraction of the size, above 0 and at most 1:
             image and region are scaled down by nearest neighbour, the segmentation bilinearly,
             and sigma_xy with them.
+        num_threads: As in :func:`~mmseg_rloss.ops.permutohedral_filter`.
 
     Returns:
         A scalar of type float32 (float64 for a float64 segmentation), with the exact gradient
@@ -55,9 +57,10 @@ def densecrf_loss(
         segmentation = F.interpolate(
             segmentation, scale_factor=scale_factor, mode="bilinear", align_corners=False
         )
-    segmentation = segmentation * region  # (N, K, h, w)
-    with torch.no_grad():
-        filtered = bilateral_filter(image, segmentation, sigma_rgb, sigma_xy * scale_factor)
+    segmentation = segmentation * region.to(segmentation)  # (N, K, h, w)
+    filtered = bilateral_filter(
+        image, segmentation, sigma_rgb, sigma_xy * scale_factor, num_threads=num_threads
+    )
     return -_QuadraticForm.apply(segmentation, filtered) / max(1, len(segmentation))
 
 
@@ -69,10 +72,17 @@ class DenseCRFLoss(nn.Module):
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        num_threads: As in :func:`~mmseg_rloss.ops.permutohedral_filter`.
     """
 
     def __init__(
-        self, weight: float, sigma_rgb: float, sigma_xy: float, scale_factor: float
+        self,
+        weight: float,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        *,
+        num_threads: int | None = None,
     ) -> None:
         super().__init__()
         check_positive("sigma_rgb", sigma_rgb)
@@ -82,6 +92,7 @@ class DenseCRFLoss(nn.Module):
         self.sigma_rgb = sigma_rgb
         self.sigma_xy = sigma_xy
         self.scale_factor = scale_factor
+        self.num_threads = num_threads
 
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
         """``weight`` times :func:`densecrf_loss` of the arguments, which it documents."""
@@ -92,6 +103,7 @@ class DenseCRFLoss(nn.Module):
             self.sigma_rgb,
             self.sigma_xy,
             self.scale_factor,
+            num_threads=self.num_threads,
         )
 
     def extra_repr(self) -> str:
@@ -102,7 +114,11 @@ class DenseCRFLoss(nn.Module):
 
 
 class _QuadraticForm(torch.autograd.Function):
-    """``S'AS`` of S and its filtered AS: for a symmetric A, the gradient 2AS is at hand."""
+    """``S'AS`` of S and its filtered AS.
+
+    A is symmetric, so the gradient 2AS is at hand and nothing is filtered on the way back. AS
+    gets no gradient of its own but keeps its graph, which makes second derivatives exact.
+    """
 
     @staticmethod
     def forward(ctx, segmentation: Tensor, filtered: Tensor) -> Tensor:
@@ -110,7 +126,6 @@ class _QuadraticForm(torch.autograd.Function):
         return torch.dot(segmentation.flatten(), filtered.flatten())
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
         (filtered,) = ctx.saved_tensors
         return 2 * grad * filtered, None
@@ -129,9 +144,10 @@ def _check_arguments(
         "segmentation": (segmentation, "(N, K, H, W)"),
         "region_of_interest": (region_of_interest, "(N, H, W)"),
     }
-    for name, (tensor, axes) in arguments.items():
+    for name, (tensor, _) in arguments.items():
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+    for name, (tensor, axes) in arguments.items():
         if tensor.ndim != axes.count(",") + 1:
             raise ValueError(f"{name} must be {axes}, but its shape is {tuple(tensor.shape)}")
         if (tensor.shape[0], *tensor.shape[-2:]) != (
@@ -146,6 +162,11 @@ def _check_arguments(
         raise TypeError(
             f"segmentation must hold probabilities of floating point, not {segmentation.dtype}: "
             "pass logits.softmax(dim=1)"
+        )
+    if 0 in segmentation.shape[1:] or image.shape[1] == 0:
+        raise ValueError(
+            f"image {tuple(image.shape)} and segmentation {tuple(segmentation.shape)} must not be "
+            "empty: both need a channel and a pixel"
         )
     _check_scale_factor(scale_factor)
     height, width = segmentation.shape[-2:]

@@ -32,14 +32,9 @@ def _library_op(
         return torch.empty_like(values, memory_format=torch.contiguous_format)
 
     def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
-        constant, _, *ctx.parameters = inputs
-        ctx.save_for_backward(constant)
+        _save(ctx, *inputs)
 
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (constant,) = ctx.saved_tensors
-        return None, adjoint(constant, grad, *ctx.parameters), *(None for _ in ctx.parameters)
-
-    op.register_autograd(backward, setup_context=setup_context)
+    op.register_autograd(_backward_of(adjoint), setup_context=setup_context)
     return op
 
 
@@ -51,13 +46,26 @@ def autograd_op(
     class Filter(torch.autograd.Function):
         @staticmethod
         def forward(ctx, constant: Tensor, values: Tensor, *parameters: object) -> Tensor:
-            ctx.save_for_backward(constant)
-            ctx.parameters = parameters
+            _save(ctx, constant, values, *parameters)
             return function(constant, values, *parameters)
 
-        @staticmethod
-        def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-            (constant,) = ctx.saved_tensors
-            return None, adjoint(constant, grad, *ctx.parameters), *(None for _ in ctx.parameters)
+        backward = staticmethod(_backward_of(adjoint))
 
     return Filter.apply
+
+
+def _save(ctx, constant: Tensor, values: Tensor, *parameters: object) -> None:
+    ctx.save_for_backward(constant)
+    ctx.parameters = parameters
+    # A caller may know the gradient already and ask for none: no filtering of zeros then.
+    ctx.set_materialize_grads(False)
+
+
+def _backward_of(adjoint: Callable[..., Tensor]) -> Callable[..., tuple[Tensor | None, ...]]:
+    def backward(ctx, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+        (constant,) = ctx.saved_tensors
+        if grad is not None:
+            grad = adjoint(constant, grad, *ctx.parameters)
+        return None, grad, *(None for _ in ctx.parameters)
+
+    return backward

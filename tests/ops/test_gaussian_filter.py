@@ -8,6 +8,7 @@ import threading
 import pytest
 import torch
 from tests.ops.golden import NAMES, load, relative_error
+from tests.ops.photos import photo
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import bilateral_filter, gaussian_filter_exact, permutohedral_filter
@@ -15,13 +16,6 @@ from mmseg_rloss.ops.backends import native, reference
 from mmseg_rloss.ops.library import autograd_op
 
 SIGMAS = {"sigma_rgb": 15.0, "sigma_xy": 20.0}
-
-
-def photo(height: int, width: int, channels: int = 3, batch: int = 1) -> torch.Tensor:
-    """A smooth random image (N, C, H, W) in 0-255: like a photo, neighbours are similar."""
-    coarse = torch.rand(batch, channels, height // 8 + 2, width // 8 + 2) * 255
-    image = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=False)
-    return (image + 4 * torch.randn_like(image)).clamp(0, 255).round()
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +157,7 @@ def test_types_come_back_as_they_went_in(dtype):
     filtered = bilateral_filter(image.to(torch.uint8), given, **SIGMAS)
     filtered.sum().backward()
     assert filtered.dtype == given.grad.dtype == dtype
-    tolerance = 4 * torch.finfo(dtype if dtype.itemsize < 4 else torch.float32).eps
+    tolerance = 4 * torch.finfo(dtype if torch.finfo(dtype).bits < 32 else torch.float32).eps
     assert relative_error(filtered.float(), expected) < tolerance
 
 

@@ -1,0 +1,388 @@
+"""The kernels of ``triton_lattice.py``: what runs on the GPU.
+
+A lattice point is named by a key: its image's index and its coordinates (see ``reference.py``)
+side by side in one int64, ``FIELD`` bits each, so that a step along a blur axis adds a constant
+to the key. A hash table with linear probing holds every key once.
+
+``row`` runs over the axes or the corners, padded to the power of two ROWS that Triton wants.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+EMPTY = tl.constexpr(-1)  # a slot of the hash table that holds no key; keys are not negative
+NEVER = tl.constexpr(-2)  # what no slot ever holds
+MULTIPLIER = tl.constexpr(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+ROUNDER = tl.constexpr(12582912.0)  # 1.5 * 2^23: adding it rounds a float32 half to even
+INFINITY_BITS = tl.constexpr(0x7F800000)
+BELOW_ALL = tl.constexpr(float("-inf"))
+
+
+@triton.jit
+def insert_kernel(
+    planes,  # (N, D or C, P) float32: features, or the colours of pixels in rows of `width`
+    divisor,
+    position_divisor,
+    width,
+    table,  # (capacity,) int64, EMPTY
+    point_of_slot,  # (capacity,) int32: which lattice point a slot's key is
+    keys,  # (at least M,) int64: keys of the lattice points
+    vertices,  # (N, D+1, P) int32: the slots of each pixel's corners
+    barycentric,  # (N, D+1, P) float32: their weights
+    counters,  # (2,) int32, zero: the number of points; whether a coordinate outgrew its field
+    num_pixels,
+    capacity,
+    hash_shift,
+    SCALES: tl.constexpr,
+    HAS_POSITION: tl.constexpr,
+    DIM: tl.constexpr,
+    FIELD: tl.constexpr,
+    ROWS: tl.constexpr,
+    PIXELS: tl.constexpr,
+):
+    """Find the simplex around every pixel and enter its corners into the table.
+
+    The floating-point operations are those of ``reference.enclosing_simplex`` one by one, so the
+    kernel must be compiled without fused multiply-adds.
+    """
+    image, pixel = _image_and_pixel(num_pixels, PIXELS)
+    inside = pixel < num_pixels
+    row = tl.arange(0, ROWS)
+    is_axis = (row <= DIM)[:, None]
+
+    # Elevate the features onto the hyperplane.
+    elevated = tl.zeros([ROWS, PIXELS], tl.float32)
+    total = tl.zeros([PIXELS], tl.float32)
+    for j in tl.static_range(DIM, 0, -1):
+        if HAS_POSITION and j == 1:
+            feature = tl.div_rn((pixel % width).to(tl.float32), position_divisor)
+        elif HAS_POSITION and j == 2:
+            feature = tl.div_rn((pixel // width).to(tl.float32), position_divisor)
+        else:
+            plane = image * (DIM - 2 * HAS_POSITION) + j - 1 - 2 * HAS_POSITION
+            feature = tl.load(planes + plane * num_pixels + pixel, inside, 0.0)
+            feature = tl.div_rn(feature, divisor)
+        scaled = feature * SCALES[j - 1]
+        elevated = tl.where((row == j)[:, None], (total - scaled * j)[None, :], elevated)
+        total = total + scaled
+    elevated = tl.where((row == 0)[:, None], total[None, :], elevated)
+
+    # Round to the nearest point of the lattice and order the axes by what remains.
+    nearest = (elevated * (1.0 / (DIM + 1)) + ROUNDER) - ROUNDER  # (ROWS, PIXELS)
+    remainder = elevated - nearest * (DIM + 1.0)
+    other, axis = remainder[:, None, :], remainder[None, :, :]
+    comes_later = (row[:, None] > row[None, :])[:, :, None]
+    below = (other < axis) | ((other == axis) & comes_later)  # of each pair, the first is lower
+    below &= is_axis[:, :, None]
+
+    # The weight of a corner is the gap between an axis's remainder and the next lower one, taken
+    # around the circle.
+    remainder *= 1.0 / (DIM + 1)
+    highest = tl.max(tl.where(is_axis, remainder, BELOW_ALL), axis=0)
+    next_lower = tl.max(tl.where(below, remainder[:, None, :], BELOW_ALL), axis=0)
+    is_lowest = next_lower == BELOW_ALL
+    weight = tl.where(is_lowest, remainder + (1.0 - highest)[None, :], remainder - next_lower)
+
+    # The corner of an axis is the nearest point less one step along each lower axis.
+    unit, step = _key_steps(row, DIM, FIELD)
+    last = tl.sum(tl.where((row == DIM)[:, None], nearest, 0.0), axis=0)
+    coordinates = nearest - last[None, :]
+    limit = (1 << (FIELD - 1)) - 3.0  # a corner and its neighbours lie up to two steps away
+    fits = tl.min(((tl.abs(coordinates) <= limit) | ~is_axis).to(tl.int32), axis=0) == 1
+    fields = coordinates.to(tl.int64) + (1 << (FIELD - 1))
+    key = tl.sum(fields * unit[:, None], axis=0) + (image << (FIELD * DIM))
+    key = key[None, :] - tl.sum(tl.where(below, step[:, None, None], 0), axis=0)
+
+    slot, is_new = _insert(
+        table, key, is_axis & (inside & fits)[None, :], capacity, hash_shift
+    )
+    if tl.max((inside & ~fits).to(tl.int32), axis=0) > 0:
+        tl.store(counters + 1, 1)
+    flat = tl.reshape(is_new.to(tl.int32), [ROWS * PIXELS])
+    first = tl.atomic_add(counters, tl.sum(flat, axis=0), sem="relaxed")
+    point = first + tl.reshape(tl.cumsum(flat, axis=0), [ROWS, PIXELS]) - 1
+    tl.store(point_of_slot + slot, point, mask=is_new)
+    tl.store(keys + point, key, mask=is_new)
+
+    # All coordinates of a lattice point are congruent modulo D+1. A simplex has one corner of
+    # each such class; stored by it, a corner that neighbouring pixels share stays in one place.
+    rounded = tl.sum(tl.where(is_axis, nearest, 0.0).to(tl.int32), axis=0) % (DIM + 1)
+    num_below = tl.sum(below.to(tl.int32), axis=0)
+    remainder_class = (rounded[None, :] - num_below + 2 * (DIM + 1)) % (DIM + 1)
+    at = (image * (DIM + 1) + remainder_class) * num_pixels + pixel[None, :]
+    tl.store(vertices + at, slot.to(tl.int32), mask=is_axis & inside[None, :])
+    tl.store(barycentric + at, weight, mask=is_axis & inside[None, :])
+
+
+@triton.jit
+def link_kernel(
+    keys,  # (M,) int64
+    table,  # (capacity,) int64
+    point_of_slot,  # (capacity,) int32
+    neighbours,  # (D+1, 2, M) int32: next and previous point along each axis, -1 if none
+    num_points,
+    capacity,
+    hash_shift,
+    DIM: tl.constexpr,
+    FIELD: tl.constexpr,
+    ROWS: tl.constexpr,
+    POINTS: tl.constexpr,
+):
+    """Look up both neighbours of every lattice point along every axis."""
+    point = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
+    row = tl.arange(0, ROWS)
+    wanted = (row <= DIM)[:, None] & (point < num_points)[None, :]
+    key = tl.load(keys + point, point < num_points, 0)
+    _, step = _key_steps(row, DIM, FIELD)
+    for side in tl.static_range(2):
+        slot, found = _find(
+            table, key[None, :] + step[:, None] * (1 - 2 * side), wanted, capacity, hash_shift
+        )
+        neighbour = tl.load(point_of_slot + slot, found, -1)
+        at = (row[:, None].to(tl.int64) * 2 + side) * num_points + point[None, :]
+        tl.store(neighbours + at, neighbour, mask=wanted)
+
+
+@triton.jit
+def pack_kernel(
+    values,  # (N, K, P) float32, a slice of the channels
+    packed,  # (N, P, width) float32
+    largest,  # (N, K) int32, zero: bits of the largest magnitude of each image's channel
+    num_channels,
+    num_pixels,
+    values_stride,
+    quads,
+    PIXELS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """Put the channels of each pixel side by side and find the largest magnitude of each.
+
+    The width of a row is ``quads`` of four channels, with zeros beyond the last, here and in the
+    lattice points: it moves in words of 16 bytes.
+    """
+    width = quads * 4
+    image, pixel = _image_and_pixel(num_pixels, PIXELS)
+    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
+    inside = (pixel < num_pixels)[:, None]
+    at = image * values_stride + channel.to(tl.int64) * num_pixels + pixel[:, None]
+    value = tl.load(values + at, inside & (channel < num_channels), 0.0)
+    at = (image * num_pixels + pixel[:, None]) * width + channel
+    tl.store(packed + at, value, inside & (channel < width))
+    # As integers, the bits of magnitudes are ordered as they are, and those of NaN come last.
+    magnitude = tl.max(value.to(tl.int32, bitcast=True) & 0x7FFFFFFF, axis=0)[None, :]
+    at = image * num_channels + channel
+    tl.atomic_max(largest + at, magnitude, channel < num_channels, sem="relaxed")
+
+
+@triton.jit
+def splat_kernel(
+    packed,  # (N, P, width) float32
+    vertices,  # (N, D+1, P) int32
+    barycentric,  # (N, D+1, P) float32
+    point_of_slot,  # (capacity,) int32
+    largest,  # (N, K) int32
+    points,  # (M, width) int64, zero
+    num_channels,
+    num_pixels,
+    quads,
+    bits,
+    CORNERS: tl.constexpr,
+    STRIPS: tl.constexpr,
+    LENGTH: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """Sum the pixels onto the lattice points, one class of corners in each program.
+
+    It walks along STRIPS strips of LENGTH neighbouring pixels. While they share a lattice point,
+    their sum stays in registers; it is added to the point when the next pixel has another. It is
+    added as an integer, in steps of a quantum, because integers sum up to the same in any order;
+    ``_quantum_exponent`` tells their precision.
+    """
+    width = quads * 4
+    image, strip = _image_and_pixel(tl.cdiv(num_pixels, LENGTH), STRIPS)
+    strip = strip[:, None]
+    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
+    corners = (image * CORNERS + tl.program_id(2)) * num_pixels
+    magnitude = tl.load(largest + image * num_channels + channel, channel < num_channels, 0)
+    quanta_per_one = _power_of_two(-_quantum_exponent(magnitude, bits))
+
+    current = tl.full([STRIPS, 1], -1, tl.int32)
+    total = tl.zeros([STRIPS, CHANNELS], tl.float32)
+    for offset in range(LENGTH):
+        pixel = strip * LENGTH + offset
+        inside = pixel < num_pixels
+        slot = tl.load(vertices + corners + pixel, inside, 0)
+        point = tl.load(point_of_slot + slot, inside, -1)
+        weight = tl.load(barycentric + corners + pixel, inside, 0.0)
+        at = (image * num_pixels + pixel) * width + channel
+        value = tl.load(packed + at, inside & (channel < width), 0.0)
+        leaves = point != current
+        mask = leaves & (current >= 0) & (channel < num_channels)
+        _add_quanta(points, current, width, channel, total * quanta_per_one, mask)
+        total = tl.where(leaves, 0.0, total) + weight * value
+        current = point
+    mask = (current >= 0) & (channel < num_channels)
+    _add_quanta(points, current, width, channel, total * quanta_per_one, mask)
+
+
+@triton.jit
+def blur_kernel(
+    source,  # (1 or 2 orders, M, width) float32
+    target,  # (1 or 2 orders, M, width) float32
+    neighbours,  # (D+1, 2, M) int32
+    num_points,
+    quads,
+    source_stride,  # between the orders; 0 where both start from the same
+    target_stride,
+    first_axis,  # the axis of either order
+    second_axis,
+    POINTS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """Convolve the lattice points with [1/2, 1, 1/2] along one axis; absent points hold zero."""
+    width = quads * 4
+    order = tl.program_id(2)
+    axis = tl.where(order == 0, first_axis, second_axis).to(tl.int64)
+    source += order * source_stride
+    target += order * target_stride
+    point = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
+    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
+    exists = point < num_points
+    after = tl.load(neighbours + axis * 2 * num_points + point, exists, -1)
+    before = tl.load(neighbours + (axis * 2 + 1) * num_points + point, exists, -1)
+    around = _load_points(source, after, width, channel)
+    around += _load_points(source, before, width, channel)
+    point = tl.where(exists, point, -1)
+    blurred = _load_points(source, point, width, channel) + 0.5 * around
+    at = point[:, None] * width + channel
+    tl.store(target + at, blurred, mask=exists[:, None] & (channel < width))
+
+
+@triton.jit
+def slice_kernel(
+    points,  # (M, width) float32
+    vertices,  # (N, D+1, P) int32
+    barycentric,  # (N, D+1, P) float32
+    point_of_slot,  # (capacity,) int32
+    largest,  # (N, K) int32
+    filtered,  # (N, K, P) float32, a slice of the channels
+    gain,
+    num_channels,
+    num_pixels,
+    filtered_stride,
+    quads,
+    bits,
+    CORNERS: tl.constexpr,
+    PIXELS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """Interpolate the pixels from the lattice points, and turn quanta back into values."""
+    width = quads * 4
+    image, pixel = _image_and_pixel(num_pixels, PIXELS)
+    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
+    inside = pixel < num_pixels
+    total = tl.zeros([PIXELS, CHANNELS], tl.float32)
+    for corner in tl.static_range(CORNERS):
+        at = (image * CORNERS + corner) * num_pixels + pixel
+        slot = tl.load(vertices + at, inside, 0)
+        point = tl.load(point_of_slot + slot, inside, -1)
+        weight = tl.load(barycentric + at, inside, 0.0)
+        total += weight[:, None] * _load_points(points, point, width, channel)
+    magnitude = tl.load(largest + image * num_channels + channel, channel < num_channels, 0)
+    quantum = _power_of_two(_quantum_exponent(magnitude, bits))
+    quantum = tl.where(magnitude < INFINITY_BITS, quantum, float("nan"))
+    at = image * filtered_stride + channel.to(tl.int64) * num_pixels + pixel[:, None]
+    tl.store(
+        filtered + at, total / gain * quantum, inside[:, None] & (channel < num_channels)
+    )
+
+
+@triton.jit
+def _image_and_pixel(num_pixels, PIXELS: tl.constexpr):
+    """The image (int64) and the pixels (PIXELS,) of a program; some may lie beyond the image."""
+    blocks = tl.cdiv(num_pixels, PIXELS)
+    pixel = tl.program_id(0) % blocks * PIXELS + tl.arange(0, PIXELS)
+    return (tl.program_id(0) // blocks).to(tl.int64), pixel
+
+
+@triton.jit
+def _key_steps(row, DIM: tl.constexpr, FIELD: tl.constexpr):
+    """What one in each coordinate, and a step along each blur axis, add to a key: (ROWS,) each."""
+    one = (row < DIM).to(tl.int64)
+    unit = one << (tl.minimum(row, DIM - 1) * FIELD).to(tl.int64)
+    diagonal = tl.sum(unit, axis=0)  # the last blur axis is (-1, ..., -1)
+    return unit, tl.where(row == DIM, -diagonal, unit)
+
+
+@triton.jit
+def _home_slot(key, hash_shift):
+    return ((key.to(tl.uint64) * MULTIPLIER) >> hash_shift.to(tl.uint64)).to(tl.int64)
+
+
+@triton.jit
+def _insert(table, key, wanted, capacity, hash_shift):
+    """The slots of ``key`` (ROWS, PIXELS), and which of them this call filled.
+
+    Of the threads that race to enter one key, a compare-and-swap picks one. Which slot a key gets
+    differs from run to run, and no result depends on it.
+    """
+    slot = _home_slot(key, hash_shift)
+    is_new = tl.zeros(key.shape, tl.int1)
+    searching = wanted
+    while tl.max(searching.to(tl.int32)) > 0:
+        held = tl.load(table + slot, searching, NEVER)
+        if tl.max((held == EMPTY).to(tl.int32)) > 0:
+            # Where there is nothing to enter, this reads the slot and changes nothing.
+            expected = tl.where(held == EMPTY, EMPTY, NEVER).to(tl.int64)
+            held = tl.atomic_cas(table + slot, expected, key, sem="relaxed")
+        is_new |= searching & (held == EMPTY)
+        searching &= (held != EMPTY) & (held != key)
+        slot = tl.where(searching, (slot + 1) & (capacity - 1), slot)
+    return slot, is_new
+
+
+@triton.jit
+def _find(table, key, wanted, capacity, hash_shift):
+    """The slots of ``key`` (ROWS, POINTS), and which of the keys are there."""
+    slot = _home_slot(key, hash_shift)
+    found = tl.zeros(key.shape, tl.int1)
+    searching = wanted
+    while tl.max(searching.to(tl.int32)) > 0:
+        held = tl.load(table + slot, searching, EMPTY)
+        found |= searching & (held == key)
+        searching &= (held != EMPTY) & (held != key)
+        slot = tl.where(searching, (slot + 1) & (capacity - 1), slot)
+    return slot, found
+
+
+@triton.jit
+def _add_quanta(points, point, width, channel, quanta, mask):
+    at = point.to(tl.int64) * width + channel
+    tl.atomic_add(points + at, quanta.to(tl.int64), mask, sem="relaxed")
+
+
+@triton.jit
+def _load_points(points, point, width, channel):
+    """Rows (B, CHANNELS) of ``points``; zero where ``point`` (B,) is negative."""
+    at = point.to(tl.int64)[:, None] * width + channel
+    return tl.load(points + at, (point >= 0)[:, None] & (channel < width), 0.0)
+
+
+@triton.jit
+def _quantum_exponent(magnitude, bits):
+    """The power of two in whose multiples the values of a channel are summed.
+
+    A value as large as the channel's largest ``magnitude`` (its bits) has ``bits`` bits: so many
+    that the sum over all pixels stays below 2^62. The limit keeps the quantum and its inverse
+    within float32.
+    """
+    exponent = (magnitude >> 23) - 126  # the magnitude is below 2^exponent
+    return tl.maximum(exponent - bits, -126)
+
+
+@triton.jit
+def _power_of_two(exponent):
+    """2^exponent (float32) of integers in -126..127, which ``exp2`` need not hit exactly."""
+    return ((exponent + 127) << 23).to(tl.float32, bitcast=True)

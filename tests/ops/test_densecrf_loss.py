@@ -1,0 +1,214 @@
+"""The layer against the original's, against brute force, and its gradient."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mmseg_rloss import DenseCRFLoss, densecrf_loss
+from mmseg_rloss.ops import bilateral_filter
+from mmseg_rloss.ops.backends import native
+from tests.ops.golden import NAMES, load, relative_error
+from tests.ops.photos import photo
+
+PARAMETERS = {"sigma_rgb": 15.0, "sigma_xy": 20.0, "scale_factor": 0.5}
+
+
+def random_case(batch=2, classes=3, height=10, width=12):
+    torch.manual_seed(0)
+    image = photo(height, width, batch=batch)
+    segmentation = torch.randn(batch, classes, height, width).softmax(1)
+    return image, segmentation, (torch.rand(batch, height, width) < 0.8).to(torch.uint8)
+
+
+# In all of these the scaled image has a multiple of 4 pixels, so the original adds no phantoms.
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_is_the_originals(name):
+    golden = load(name)
+    loss = DenseCRFLoss(**golden.parameters)(golden.image, golden.segmentation, golden.roi)
+    assert loss.shape == ()
+    assert loss.item() == pytest.approx(golden.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_differs_from_the_originals_by_its_asymmetry_alone(name):
+    golden = load(name)
+    segmentation = golden.segmentation.clone().requires_grad_()
+    DenseCRFLoss(**golden.parameters)(golden.image, segmentation, golden.roi).backward()
+    assert 0.01 < relative_error(segmentation.grad, golden.grad) < 0.06
+
+
+def test_function_and_layer_agree():
+    image, segmentation, region = random_case()
+    loss = DenseCRFLoss(weight=2e-9, **PARAMETERS)(image, segmentation, region)
+    torch.testing.assert_close(loss, 2e-9 * densecrf_loss(image, segmentation, region, **PARAMETERS))
+
+
+def test_loss_is_the_quadratic_form_of_the_filter():
+    image, segmentation, region = random_case()
+    scaled_image = image[:, :, ::2, ::2]
+    scaled = F.avg_pool2d(segmentation, 2) * region[:, None, ::2, ::2]
+    filtered = bilateral_filter(scaled_image, scaled, 15, 10)
+    loss = densecrf_loss(image, segmentation, region, **PARAMETERS)
+    torch.testing.assert_close(loss, -(scaled * filtered).sum() / 2)
+
+
+@pytest.mark.parametrize("scale_factor", [1.0, 0.5, 0.3])
+@pytest.mark.parametrize("size", [(1, 2, 6, 5), (2, 3, 9, 8)])
+def test_gradcheck(size, scale_factor):
+    image, segmentation, region = random_case(*size)
+    segmentation = segmentation.double().requires_grad_()
+
+    def loss(segmentation):
+        return densecrf_loss(image, segmentation, region, 30, 8, scale_factor)
+
+    assert torch.autograd.gradcheck(loss, segmentation)
+    assert torch.autograd.gradgradcheck(loss, segmentation)
+
+
+def test_the_backward_does_not_filter_again(monkeypatch):
+    image, segmentation, region = random_case()
+    segmentation.requires_grad_()
+    calls = []
+    run = native.run
+    monkeypatch.setattr(native, "run", lambda *args: calls.append(args) or run(*args))
+    loss = densecrf_loss(image, segmentation, region, **PARAMETERS)
+    assert len(calls) == 1
+    loss.backward()
+    assert len(calls) == 1
+
+
+def test_pixels_outside_the_region_count_for_nothing():
+    image, segmentation, region = random_case()
+    segmentation.requires_grad_()
+    loss = densecrf_loss(image, segmentation, region, 15, 20, 1)
+    loss.backward()
+    assert (segmentation.grad * (1 - region.unsqueeze(1)) == 0).all()
+    assert (segmentation.grad * region.unsqueeze(1)).abs().sum() > 0
+    other = torch.where(region.unsqueeze(1) == 1, segmentation, torch.rand_like(segmentation))
+    torch.testing.assert_close(densecrf_loss(image, other, region, 15, 20, 1), loss)
+
+
+def test_an_empty_region_gives_zero():
+    image, segmentation, region = random_case()
+    segmentation.requires_grad_()
+    loss = densecrf_loss(image, segmentation, torch.zeros_like(region), **PARAMETERS)
+    loss.backward()
+    assert loss == 0 and (segmentation.grad == 0).all()
+
+
+def test_agreeing_neighbours_lower_the_loss():
+    image = torch.zeros(1, 3, 8, 8)
+    image[..., 4:] = 255
+    region = torch.ones(1, 8, 8)
+    left = (torch.arange(8) < 4).float().expand(8, 8)
+    along = torch.stack((left, 1 - left)).unsqueeze(0)  # one class on either side of the edge
+    across = along.transpose(2, 3)
+    assert densecrf_loss(image, along, region, 15, 5, 1) < densecrf_loss(
+        image, across, region, 15, 5, 1
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64, torch.float64])
+def test_image_and_region_of_any_type(dtype):
+    image, segmentation, region = random_case()
+    expected = densecrf_loss(image, segmentation, region, **PARAMETERS)
+    loss = densecrf_loss(image.to(dtype), segmentation, region.to(dtype), **PARAMETERS)
+    torch.testing.assert_close(loss, expected)
+    assert loss.dtype == torch.float32
+    boolean = densecrf_loss(image, segmentation, region.bool(), **PARAMETERS)
+    torch.testing.assert_close(boolean, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_filtered_in_float32_and_gets_its_gradient_back(dtype):
+    image, segmentation, region = random_case()
+    given = segmentation.to(dtype).requires_grad_()
+    loss = densecrf_loss(image, given, region, **PARAMETERS)
+    loss.backward()
+    assert loss.dtype == torch.float32 and given.grad.dtype == dtype
+    expected = densecrf_loss(image, given.detach().float(), region, **PARAMETERS)
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_does_not_reach_the_loss(dtype):
+    image, segmentation, region = random_case()
+    expected = densecrf_loss(image, segmentation, region, **PARAMETERS)
+    with torch.autocast("cpu", dtype=dtype):
+        loss = densecrf_loss(image, segmentation, region, **PARAMETERS)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_compiles_without_a_graph_break():
+    image, segmentation, region = random_case()
+    layer = DenseCRFLoss(weight=1.0, **PARAMETERS, num_threads=1)
+    eager, compiled = segmentation.clone().requires_grad_(), segmentation.clone().requires_grad_()
+    expected = layer(image, eager, region)
+    expected.backward()
+    loss = torch.compile(layer, fullgraph=True, backend="aot_eager")(image, compiled, region)
+    loss.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(compiled.grad, eager.grad)
+
+
+def test_nothing_is_modified():
+    arguments = random_case()
+    kept = [argument.clone() for argument in arguments]
+    densecrf_loss(*arguments, **PARAMETERS)
+    assert all(torch.equal(*pair) for pair in zip(arguments, kept, strict=True))
+
+
+def test_empty_batch_gives_zero():
+    image, segmentation, region = random_case()
+    loss = densecrf_loss(image[:0], segmentation[:0], region[:0], **PARAMETERS)
+    assert loss == 0
+
+
+BAD_ARGUMENTS = {
+    "image of a wrong rank": (dict(image=torch.zeros(3, 8, 8)), ValueError, "image must be"),
+    "image of another size": (dict(image=torch.zeros(1, 3, 8, 9)), ValueError, "image .* agree"),
+    "segmentation no tensor": (dict(segmentation=None), TypeError, "segmentation must be"),
+    "labels": (
+        dict(segmentation=torch.ones(1, 2, 8, 8).long()),
+        TypeError,
+        r"softmax\(dim=1\)",
+    ),
+    "no class": (dict(segmentation=torch.ones(1, 0, 8, 8)), ValueError, "empty"),
+    "region of a wrong rank": (
+        dict(region_of_interest=torch.ones(1, 1, 8, 8)),
+        ValueError,
+        "region_of_interest must be",
+    ),
+    "region of another size": (
+        dict(region_of_interest=torch.ones(1, 4, 4)),
+        ValueError,
+        "region_of_interest .* agree",
+    ),
+    "scale above one": (dict(scale_factor=2), ValueError, "scale_factor must be"),
+    "scale zero": (dict(scale_factor=0.0), ValueError, "scale_factor must be"),
+    "scale leaves nothing": (dict(scale_factor=0.1), ValueError, "leaves no pixel"),
+    "sigma_rgb NaN": (dict(sigma_rgb=float("nan")), ValueError, "sigma_rgb must be"),
+    "sigma_xy negative": (dict(sigma_xy=-3), ValueError, "sigma_xy must be"),
+    "no number of threads": (dict(num_threads=-1), ValueError, "num_threads must be"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_bad_arguments_are_named(case):
+    changes, error, message = BAD_ARGUMENTS[case]
+    good = dict(
+        image=torch.zeros(1, 3, 8, 8),
+        segmentation=torch.ones(1, 2, 8, 8) / 2,
+        region_of_interest=torch.ones(1, 8, 8),
+        **PARAMETERS,
+    )
+    with pytest.raises(error, match=message):
+        densecrf_loss(**{**good, **changes})
+    densecrf_loss(**good)
+
+
+def test_the_layer_checks_its_parameters_at_once():
+    with pytest.raises(ValueError, match="sigma_rgb must be positive"):
+        DenseCRFLoss(weight=1, sigma_rgb=0, sigma_xy=1, scale_factor=1)
+    with pytest.raises(ValueError, match="scale_factor must be"):
+        DenseCRFLoss(weight=1, sigma_rgb=1, sigma_xy=1, scale_factor=1.5)

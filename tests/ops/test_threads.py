@@ -1,0 +1,70 @@
+"""How many threads the filter takes."""
+
+import os
+
+import pytest
+import torch
+
+from mmseg_rloss.ops import threads
+
+LAUNCHERS = ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE")
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch):
+    for name in (threads.ENVIRONMENT_VARIABLE, "MPI_LOCALNRANKS", *LAUNCHERS):
+        monkeypatch.delenv(name, raising=False)
+
+
+def on_processors(monkeypatch, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(count)), raising=False)
+
+
+def test_default_is_every_processor_of_the_process():
+    assert threads.default_num_threads() == len(os.sched_getaffinity(0))
+
+
+def test_openmps_setting_does_not_count(monkeypatch):
+    expected = threads.default_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert threads.default_num_threads() == expected
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_local_ranks_share_the_processors(monkeypatch, launcher):
+    on_processors(monkeypatch, 16)
+    monkeypatch.setenv(launcher, "4")
+    assert threads.default_num_threads() == 4
+    monkeypatch.setenv(launcher, "64")
+    assert threads.default_num_threads() == 1
+
+
+def test_slurms_notation_of_equal_nodes(monkeypatch):
+    on_processors(monkeypatch, 16)
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "8(x2)")
+    assert threads.default_num_threads() == 2
+
+
+def test_environment_variable_decides(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, "7")
+    assert threads.default_num_threads() == 7
+
+
+@pytest.mark.parametrize("setting", ["0", "-1", "many", "1.5"])
+def test_bad_environment_variable_is_named(monkeypatch, setting):
+    monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, setting)
+    with pytest.raises(ValueError, match=f"MMSEG_RLOSS_NUM_THREADS.*{setting}"):
+        threads.default_num_threads()
+
+
+def test_argument_comes_first(monkeypatch):
+    monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, "7")
+    assert threads.check_num_threads(3) == 3
+    assert threads.check_num_threads(None) == 7
+    with pytest.raises(TypeError, match="num_threads must be an int"):
+        threads.check_num_threads(2.0)
