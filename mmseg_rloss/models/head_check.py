@@ -34,6 +34,4 @@ def check_heads(segmentor: nn.Module) -> None:
 
 def losses_by_name(module: nn.Module) -> dict[str, DenseCRFLoss]:
     """Every DenseCRFLoss of a module, by its name in ``named_modules``."""
-    return {
-        name: loss for name, loss in module.named_modules() if isinstance(loss, DenseCRFLoss)
-    }
+    return {name: loss for name, loss in module.named_modules() if isinstance(loss, DenseCRFLoss)}

@@ -254,7 +254,10 @@ def test_a_copy_of_the_model_is_provided_with_its_own_images():
 def test_images_from_zero_to_one_are_refused_with_the_remedy(preprocessor):
     model = build_segmentor(**preprocessor)
     images = [photo.astype(np.float32) / 255 for photo in photos((16, 16))]
-    with provide_images(model), pytest.raises(ValueError, match="(?s)0 to 255.*divides them by 255"):
+    with (
+        provide_images(model),
+        pytest.raises(ValueError, match=r"(?s)0 to 255.*divides them by 255"),
+    ):
         losses_of(model, packed_batch(images))
 
 

@@ -4,4 +4,4 @@ from .formatting import PackScribbleInputs
 from .loading import LoadRegionOfInterest
 from .processing import CenterCrop, Pad
 
-__all__ = ["CenterCrop", "LoadRegionOfInterest", "Pad", "PackScribbleInputs"]
+__all__ = ["CenterCrop", "LoadRegionOfInterest", "PackScribbleInputs", "Pad"]

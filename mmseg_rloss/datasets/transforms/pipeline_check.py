@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from mmcv.transforms import BaseTransform
 from mmcv.transforms import Pad as MMCVPad
@@ -78,7 +79,7 @@ def _pipelines(dataset: Any) -> Iterator[list[BaseTransform]]:
 
 def _flatten(transforms: Any) -> Iterator[BaseTransform]:
     """Yield the transforms within wrappers such as Compose, RandomApply and RandomChoice."""
-    if isinstance(transforms, Iterable) and not isinstance(transforms, BaseTransform):
+    if isinstance(transforms, list):
         for transform in transforms:
             yield from _flatten(transform)
     elif hasattr(transforms, "transforms") and not isinstance(transforms, Albu):

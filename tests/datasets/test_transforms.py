@@ -1,0 +1,261 @@
+"""The region of interest through MMSeg's pipelines, pixel by pixel.
+
+The truth is a second run of the same pipeline with the same random numbers, in which MMSeg itself
+moves a label map of ones and knows nothing of a region.
+"""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset, Compose, ConcatDataset
+from mmengine.registry import init_default_scope
+from mmseg.datasets import MultiImageMixDataset
+from mmseg.datasets.transforms import Albu
+from mmseg.registry import TRANSFORMS
+
+from mmseg_rloss.datasets.transforms.pipeline_check import untracked_padding
+
+LOAD, PACK = dict(type="LoadRegionOfInterest"), dict(type="PackScribbleInputs")
+UNLABELLED = 255
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _scope():
+    init_default_scope("mmseg")
+
+
+def sample(size, label, grey_level=90):
+    """What LoadImageFromFile and LoadAnnotations leave of a photo."""
+    return dict(
+        img=np.full((*size, 3), grey_level, np.uint8),
+        img_shape=size,
+        ori_shape=size,
+        gt_seg_map=np.full(size, label, np.uint8),
+        seg_fields=["gt_seg_map"],
+    )
+
+
+def run(pipeline, results, seed=0):
+    random.seed(seed)
+    np.random.seed(seed)
+    return Compose(pipeline)(results)
+
+
+def region_of(pipeline, results, seed=0):
+    packed = run([LOAD, *pipeline, PACK], results, seed)
+    region = packed["data_samples"].gt_roi.data
+    assert region.shape == (1, *packed["inputs"].shape[1:])
+    return region[0].numpy()
+
+
+sides = st.integers(8, 40)
+sizes = st.tuples(sides, sides)
+large_sizes = st.tuples(st.integers(40, 90), st.integers(40, 90))
+fillings = st.sampled_from([0, 254, 255])
+
+
+def arguments(**strategies):
+    return st.fixed_dictionaries(strategies)
+
+
+TRANSFORM = {
+    "CenterCrop": arguments(crop_size=sizes, auto_pad=st.booleans()),
+    "Pad": st.one_of(
+        arguments(size=large_sizes),
+        arguments(pad_to_square=st.just(True)),
+        arguments(
+            size_divisor=st.integers(1, 16),
+            pad_val=arguments(img=st.just(0), seg=fillings),
+        ),
+    ),
+    "PhotoMetricDistortion": st.just({}),
+    "RandomChoiceResize": arguments(scales=st.lists(sizes, min_size=1, max_size=3)),
+    "RandomCrop": arguments(crop_size=sizes),
+    "RandomCutOut": arguments(
+        prob=st.just(1.0),
+        n_holes=st.integers(1, 3),
+        cutout_shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+        seg_fill_in=fillings,
+    ),
+    "RandomFlip": arguments(
+        prob=st.just(0.7), direction=st.sampled_from(["horizontal", "vertical"])
+    ),
+    "RandomMosaic": arguments(prob=st.just(0.7), img_scale=sizes, seg_pad_val=fillings),
+    "RandomResize": arguments(
+        scale=sizes, ratio_range=st.just((0.5, 2.0)), keep_ratio=st.booleans()
+    ),
+    "RandomRotate": arguments(
+        prob=st.just(0.8),
+        degree=st.integers(1, 180),
+        seg_pad_val=fillings,
+        auto_bound=st.booleans(),
+    ),
+    "Resize": arguments(scale=sizes, keep_ratio=st.booleans()),
+    "ResizeShortestEdge": arguments(scale=sides, max_size=st.just(60)),
+    "ResizeToMultiple": arguments(size_divisor=st.integers(1, 16)),
+}
+transforms = st.sampled_from(sorted(TRANSFORM)).flatmap(
+    lambda name: TRANSFORM[name].map(lambda config: dict(type=name) | config)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    pipeline=st.lists(transforms, min_size=1, max_size=5),
+    photo_sizes=st.lists(sizes, min_size=4, max_size=4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_region_is_where_a_map_of_ones_ends_up(pipeline, photo_sizes, seed):
+    ones, *other_ones = [sample(size, 1) for size in photo_sizes]
+    ones["mix_results"] = other_ones
+    moved = run([*pipeline, dict(type="PackSegInputs")], ones, seed)
+    truth = moved["data_samples"].gt_sem_seg.data[0].numpy() == 1
+
+    unlabelled, *others = [sample(size, UNLABELLED) for size in photo_sizes]
+    unlabelled["mix_results"] = [run([LOAD], other) for other in others]
+    assert np.array_equal(region_of(pipeline, unlabelled, seed), truth)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rotated_borders_that_blend_with_the_photo_are_outside(seed):
+    """RandomRotFlip rotates maps bilinearly, like the image; its border is black."""
+    results = sample((30, 44), UNLABELLED, grey_level=200)
+    rotate = dict(type="RandomRotFlip", rotate_prob=0.5, flip_prob=1.0)
+    packed = run([LOAD, rotate, PACK], results, seed)
+    whole = packed["inputs"][0].numpy() == 200
+    assert np.array_equal(packed["data_samples"].gt_roi.data[0].numpy(), whole)
+
+
+def test_labels_that_are_swapped_do_not_change_the_region():
+    labels = range(256)
+    swap = list(zip(labels[:128], labels[128:], strict=True))
+    swap = [pair for pair in swap if 200 not in pair]
+    flip = dict(type="RandomFlip", prob=1.0, swap_seg_labels=swap)
+    assert region_of([flip], sample((9, 12), 1)).all()
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge", "symmetric"])
+def test_padding_with_the_photo_itself_is_photo(mode):
+    pad = dict(type="Pad", size=(16, 16), padding_mode=mode)
+    assert region_of([pad], sample((12, 12), UNLABELLED)).all()
+
+
+def test_grey_images_have_a_region():
+    results = sample((9, 12), 1)
+    results["img"] = results["img"][..., 0]
+    assert region_of([], results).shape == (9, 12)
+
+
+def test_loading_twice_does_not_move_the_region_twice():
+    rotate = dict(type="RandomRotFlip", rotate_prob=0.0, flip_prob=1.0)
+    results = run([LOAD, LOAD], sample((9, 12), 1))
+    results["gt_roi_map"][:3] = UNLABELLED
+    results["gt_seg_map"][:3] = UNLABELLED
+    packed = run([rotate, PACK], results, seed=3)["data_samples"]
+    assert np.array_equal(packed.gt_roi.data == 1, packed.gt_sem_seg.data == 1)
+
+
+def test_a_pipeline_without_a_region_packs_what_mmseg_packs():
+    ours = run([PACK], sample((9, 12), 1))
+    mmseg = run([dict(type="PackSegInputs")], sample((9, 12), 1))
+    assert (ours["inputs"] == mmseg["inputs"]).all()
+    assert ours["data_samples"].keys() == mmseg["data_samples"].keys() == ["gt_sem_seg"]
+    assert ours["data_samples"].metainfo == mmseg["data_samples"].metainfo
+
+
+def test_a_region_that_nobody_packs_does_no_harm():
+    packed = run(
+        [LOAD, dict(type="Pad", size=(16, 16)), dict(type="PackSegInputs")], sample((9, 12), 1)
+    )
+    assert packed["data_samples"].keys() == ["gt_sem_seg"]
+
+
+def test_volumes_are_refused():
+    results = dict(img=np.zeros((1, 4, 8, 8), np.float32))
+    with pytest.raises(ValueError, match=r"not of volumes.*Remove LoadRegionOfInterest"):
+        run([LOAD], results)
+
+
+@TRANSFORMS.register_module()
+class CropImageAndLabels(BaseTransform):
+    """A user's transform that ignores ``seg_fields``."""
+
+    def transform(self, results):
+        for key in ("img", "gt_seg_map"):
+            results[key] = results[key][2:]
+        return results
+
+
+def test_a_transform_that_leaves_the_region_behind_is_refused():
+    with pytest.raises(ValueError, match=r"\(9, 12\) but the image is \(7, 12\).*default_scope"):
+        run([LOAD, dict(type="CropImageAndLabels"), PACK], sample((9, 12), 1))
+
+
+class Photos(BaseDataset):
+    """Photos in memory, through a pipeline of MMSeg."""
+
+    def load_data_list(self):
+        return [sample((9, 12), 1), sample((10, 8), 1)]
+
+
+ROTATE, PAD = dict(type="RandomRotate", prob=1.0, degree=9), dict(type="Pad", size=(16, 16))
+CUT_OUT = dict(type="RandomCutOut", prob=1.0, n_holes=1, cutout_shape=(2, 2))
+FLIP = dict(type="RandomFlip", prob=0.5)
+PACK_BY_MMSEG = dict(type="PackSegInputs")
+
+
+@pytest.mark.parametrize(
+    "pipeline, names",
+    [
+        ([FLIP, PACK_BY_MMSEG], []),
+        ([ROTATE, FLIP, PAD, PAD, PACK_BY_MMSEG], ["RandomRotate", "Pad"]),
+        ([LOAD, ROTATE, PACK_BY_MMSEG], ["RandomRotate"]),
+        ([PAD, PACK], ["Pad"]),
+        ([LOAD, ROTATE, PAD, PACK], []),
+        ([LOAD, CUT_OUT | dict(seg_fill_in=255), PACK], []),
+        ([dict(type="RandomApply", transforms=[ROTATE]), PACK_BY_MMSEG], ["RandomRotate"]),
+        ([dict(type="RandomChoice", transforms=[[FLIP], [PAD]]), PACK_BY_MMSEG], ["Pad"]),
+    ],
+)
+def test_padding_that_would_pass_for_photo_is_named(pipeline, names):
+    assert untracked_padding(Photos(pipeline=pipeline)) == names
+
+
+def test_padding_is_found_behind_wrappers_of_data_sets():
+    tracked, untracked = Photos(pipeline=[LOAD, PAD, PACK]), Photos(pipeline=[PAD, PACK])
+    assert untracked_padding(ConcatDataset([tracked, untracked])) == ["Pad"]
+    mosaic = dict(type="RandomMosaic", prob=1.0, img_scale=(8, 8))
+    for loaded, names in [([LOAD], []), ([FLIP], ["RandomMosaic"])]:
+        photos = ConcatDataset([Photos(pipeline=loaded)])
+        mixed = MultiImageMixDataset(photos, pipeline=[mosaic, PACK])
+        assert mixed[0]["data_samples"].gt_sem_seg.shape == (16, 16)
+        assert untracked_padding(mixed) == names
+
+
+@pytest.mark.parametrize(
+    "pipeline, message",
+    [
+        ([PAD, LOAD, PACK], "comes after Pad.*right after LoadAnnotations"),
+        ([LOAD, CUT_OUT, PACK], "RandomCutOut.*set its seg_fill_in=255"),
+    ],
+)
+def test_what_would_falsify_the_region_is_refused_with_the_remedy(pipeline, message):
+    with pytest.raises(ValueError, match=message):
+        untracked_padding(Photos(pipeline=pipeline))
+
+
+def test_albu_is_refused_unless_it_moves_the_region():
+    # Albumentations is no requirement of MMSeg: only what its Albu is asked for is built here.
+    albu = Albu.__new__(Albu)
+    albu.transforms = [dict(type="ShiftScaleRotate")]
+    albu.keymap_to_albu = dict(img="image", gt_seg_map="mask")
+    photos = Photos(pipeline=[LOAD, PACK])
+    photos.pipeline.transforms.insert(1, albu)
+    with pytest.raises(ValueError, match=r"Albu.*before LoadRegionOfInterest"):
+        untracked_padding(photos)
+    albu.keymap_to_albu["gt_roi_map"] = "mask2"
+    assert untracked_padding(photos) == []
