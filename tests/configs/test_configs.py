@@ -1,0 +1,215 @@
+"""The configs: what they hold against rloss's command line, and that they build and train."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from mmseg_rloss import provide_images
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+MOBILENET = "deeplabv3plus_mobilenet_scribble"
+WITH_DENSECRF = [
+    MOBILENET,
+    f"{MOBILENET}_sample",
+    "deeplabv3plus_r50_scribble",
+    "deeplabv3plus_r101_scribble",
+]
+WITHOUT_DENSECRF = [f"{MOBILENET}_ce", "deeplabv3plus_mobilenet_mask"]
+
+
+def load(name: str) -> Config:
+    init_default_scope("mmseg")
+    return Config.fromfile(CONFIGS / f"{name}.py")
+
+
+def build(config: Config) -> nn.Module:
+    config.model.pretrained = None
+    return revert_sync_batchnorm(MODELS.build(config.model))
+
+
+def batch(labels: torch.Tensor) -> tuple[torch.Tensor, list[SegDataSample]]:
+    """Normalised images and their data samples; labels (N, H, W)."""
+    inputs = torch.randn(len(labels), 3, *labels.shape[1:])
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+    for sample in samples:
+        sample.set_metainfo(dict(img_shape=tuple(labels.shape[1:])))
+    return inputs, samples
+
+
+def scribbles() -> torch.Tensor:
+    labels = torch.full((2, 65, 65), 255)
+    labels[0, 10, 5:30] = 1
+    labels[1, 40, 5:30] = 0
+    return labels
+
+
+@pytest.mark.parametrize("name", WITH_DENSECRF + WITHOUT_DENSECRF)
+def test_builds_and_gives_its_losses(name):
+    config = load(name)
+    model = build(config).train()
+    inputs, samples = batch(scribbles())
+    if name in WITH_DENSECRF:
+        with provide_images(model):
+            losses = model(inputs, samples, mode="loss")
+        assert losses["decode.loss_densecrf"] < 0
+    else:
+        losses = model(inputs, samples, mode="loss")
+        assert "decode.loss_densecrf" not in losses
+    assert losses["decode.loss_ce"] > 0
+
+
+@pytest.mark.parametrize("name", WITH_DENSECRF + WITHOUT_DENSECRF)
+def test_pipelines_can_be_built(name):
+    config = load(name)
+    for loader in (config.train_dataloader, config.val_dataloader):
+        for transform in loader.dataset.pipeline:
+            assert TRANSFORMS.build(transform) is not None
+
+
+def test_a_batch_without_a_labelled_pixel_gives_zero_cross_entropy():
+    model = build(load(f"{MOBILENET}_ce")).train()
+    unlabelled = torch.full((2, 65, 65), 255)
+    losses = model(*batch(unlabelled), mode="loss")
+    cross_entropies = [value for name, value in losses.items() if "loss" in name]
+    assert [value.item() for value in cross_entropies] == [0.0, 0.0]
+    sum(cross_entropies).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients and all(bool((gradient == 0).all()) for gradient in gradients)
+
+
+def test_cross_entropy_is_the_mean_over_labelled_pixels_by_the_batch_size_of_rloss():
+    config = load(f"{MOBILENET}_ce")
+    cross_entropy = MODELS.build(config.model.decode_head.loss_decode[0])
+    logits, labels = torch.randn(12, 21, 9, 9), torch.full((12, 9, 9), 255)
+    labels[:, 3, 2:6] = 7
+    expected = nn.CrossEntropyLoss(ignore_index=255)(logits, labels) / 12
+    torch.testing.assert_close(cross_entropy(logits, labels, ignore_index=255), expected)
+
+
+def test_reproduces_the_command_line_of_rloss():
+    config = load(MOBILENET)
+    densecrf = config.model.decode_head.loss_decode[1]
+    assert densecrf.loss_weight == 1.5e-9
+    assert (densecrf.sigma_rgb, densecrf.sigma_xy, densecrf.scale_factor) == (15, 100, 0.5)
+    assert config.train_dataloader.batch_size == 12
+    assert config.train_dataloader.num_workers == 6
+    assert config.train_cfg.max_epochs == 50
+    assert config.train_cfg.val_interval == 2
+    assert config.default_hooks.checkpoint.interval == 2
+    assert config.default_hooks.checkpoint.by_epoch
+    assert config.model.data_preprocessor.size == (513, 513)
+    assert config.train_dataloader.dataset.labels == "scribble"
+    assert config.val_dataloader.dataset.labels == "mask"
+    names = [transform.type for transform in config.train_dataloader.dataset.pipeline]
+    assert "PhotoMetricDistortion" not in names
+
+
+def test_heads_learn_ten_times_as_fast_as_the_backbone():
+    config = load(MOBILENET)
+    model = build(config)
+    optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+    assert isinstance(optimizer, torch.optim.SGD)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        expected = 0.007 if name.startswith("backbone") else 0.07
+        assert rates[id(parameter)] == pytest.approx(expected), name
+    for group in optimizer.param_groups:
+        assert (group["momentum"], group["weight_decay"]) == (0.9, 5e-4)
+
+
+def test_the_learning_rate_decays_polynomially_every_iteration():
+    config = load(MOBILENET)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.007)
+    epoch_length = 4
+    schedule = config.param_scheduler[0]
+    scheduler = PARAM_SCHEDULERS.build(
+        dict(**schedule, optimizer=optimizer, epoch_length=epoch_length)
+    )
+    iterations = 50 * epoch_length
+    for iteration in range(iterations):
+        expected = 0.007 * (1 - iteration / iterations) ** 0.9
+        # MMEngine reaches zero at the last iteration, rloss one later.
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, abs=0.01 * 0.007)
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("name", [MOBILENET, "deeplabv3plus_r50_scribble"])
+def test_output_stride_is_16(name):
+    backbone = build(load(name)).backbone
+    backbone.eval()
+    with torch.no_grad():
+        features = backbone(torch.zeros(1, 3, 129, 129))
+    assert features[0].shape[2:] == (33, 33)
+    assert features[-1].shape[2:] == (9, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        (f"{MOBILENET}_ce", {"custom_hooks", "model.decode_head.loss_decode"}),
+        (
+            "deeplabv3plus_mobilenet_mask",
+            {"custom_hooks", "model.decode_head.loss_decode", "train_dataloader.dataset.labels"},
+        ),
+    ],
+)
+def test_comparisons_differ_in_losses_and_labels_alone(name, changed):
+    assert differences(load(MOBILENET).to_dict(), load(name).to_dict()) == changed
+
+
+def differences(one: dict, other: dict, prefix: str = "") -> set[str]:
+    found = set()
+    for key in one.keys() | other.keys():
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found |= differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.add(f"{prefix}{key}")
+    return found
+
+
+def test_the_root_folder_is_what_the_environment_names(monkeypatch):
+    monkeypatch.delenv("PASCAL_SCRIBBLE_ROOT", raising=False)
+    assert load(MOBILENET).train_dataloader.dataset.data_root == "data/pascal_scribble"
+    monkeypatch.setenv("PASCAL_SCRIBBLE_ROOT", "/elsewhere")
+    config = load("deeplabv3plus_r101_scribble")
+    assert config.train_dataloader.dataset.data_root == "/elsewhere"
+    assert config.val_dataloader.dataset.data_root == "/elsewhere"
+    assert config.test_dataloader.dataset.data_root == "/elsewhere"
+
+
+def test_the_sample_is_found_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    root = Path(load(f"{MOBILENET}_sample").train_dataloader.dataset.data_root)
+    assert root.resolve() == CONFIGS.parent / "data" / "sample"
+
+
+def test_one_option_names_the_pretrained_weights(tmp_path):
+    donor = build(load(MOBILENET)).backbone
+    nn.init.constant_(donor.conv1.conv.weight, 0.125)
+    weights = tmp_path / "mobilenet_v2.pth"
+    torch.save(donor.state_dict(), weights)
+
+    config = load(MOBILENET)
+    config.merge_from_dict({"model.pretrained": str(weights)})
+    model = MODELS.build(config.model)
+    model.init_weights()
+    assert torch.equal(model.backbone.conv1.conv.weight, donor.conv1.conv.weight)
+
+
+def test_one_option_trains_without_pretrained_weights():
+    config = load(MOBILENET)
+    config.merge_from_dict({"model.pretrained": DictAction._parse_int_float_bool("None")})
+    model = MODELS.build(config.model)
+    model.init_weights()  # would have to download, with the default
+    assert model.backbone.conv1.conv.weight.std() > 0
