@@ -1,0 +1,76 @@
+"""A data set of photos on disk and a Runner that trains a small segmentor on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.runner import Runner
+
+from tests.engine.segmentors import IMAGENET, photos, segmentor_config
+
+LOADING = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations")]
+PIPELINE = [
+    *LOADING,
+    dict(type="LoadRegionOfInterest"),
+    dict(type="RandomCrop", crop_size=(16, 24)),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="Pad", size=(24, 24)),
+    dict(type="PackScribbleInputs"),
+]
+
+
+def write_data_set(root: Path, count: int = 4) -> None:
+    """Photos of 20x28 in ``photos`` and scribbles on one row of each in ``labels``."""
+    for name in ("photos", "labels"):
+        (root / name).mkdir(parents=True)
+    for i, photo in enumerate(photos(*[(20, 28)] * count)):
+        label = np.full((20, 28), 255, np.uint8)
+        label[8] = i % 3
+        cv2.imwrite(str(root / "photos" / f"{i}.png"), photo)
+        cv2.imwrite(str(root / "labels" / f"{i}.png"), label)
+
+
+def training_config(root: Path, work_dir: Path, pipeline: list[dict] = PIPELINE) -> dict:
+    """Two iterations of two photos each, as a config of MMSeg has them."""
+    return dict(
+        model=segmentor_config(**IMAGENET),
+        work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=2,
+            sampler=dict(type="InfiniteSampler", shuffle=False),
+            dataset=dict(
+                type="BaseSegDataset",
+                data_root=str(root),
+                data_prefix=dict(img_path="photos", seg_map_path="labels"),
+                img_suffix=".png",
+                metainfo=dict(classes=("a", "b", "c"), palette=[[0] * 3] * 3),
+                pipeline=pipeline,
+            ),
+        ),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=2),
+        optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01)),
+        custom_hooks=[dict(type="ProvideImagesHook")],
+        default_hooks=dict(
+            logger=dict(type="LoggerHook", interval=1),
+            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=-1, save_last=False),
+        ),
+        log_processor=dict(by_epoch=False),
+        randomness=dict(seed=0),
+        default_scope="mmseg",
+        experiment_name=work_dir.name,
+    )
+
+
+def train(config: dict) -> Runner:
+    """Build the Runner of a config and let it train."""
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return runner
+
+
+def logged(runner: Runner, name: str) -> list[float]:
+    """What a Runner has logged under a name, iteration by iteration."""
+    history, _ = runner.message_hub.get_scalar(f"train/{name}").data
+    return list(history)
