@@ -1,7 +1,6 @@
 # `make help` lists what there is to make. Everything runs in environments of its own, .venv and
 # .venv-onedl; nothing outside this folder is touched.
 PYTHON ?= python3
-CONFIG := configs/deeplabv3plus_mobilenet_scribble_sample.py
 
 # pip reports what it does to a person at a terminal; to a log, errors alone.
 PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
@@ -23,7 +22,7 @@ setup: .venv/.package
 	@echo 'Ready. To work in the environment: source .venv/bin/activate'
 
 train: setup
-	.venv/bin/python tools/train_sample.py $(CONFIG)
+	.venv/bin/python tools/train_sample.py
 
 test: setup
 	.venv/bin/python -m pytest $(ARGS)

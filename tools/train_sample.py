@@ -6,6 +6,7 @@ from its last checkpoint. Remove the work folder to train anew.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,39 +14,35 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-TOOLS = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = "configs/deeplabv3plus_mobilenet_scribble_sample.py"
 REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
+WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
 PICTURE_EVERY = 5  # validation scenes
 
 
 def main() -> None:
-    args = parse_args()
-    work_dir = Path("work_dirs") / args.config.stem
-    run_tool("make_sample_dataset.py")
-    checkpoint = train(args.config, work_dir)
-    results = evaluate(args.config, checkpoint, work_dir / "evaluation")
-    report(args.config, checkpoint, results)
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="config that reads the sample data set")
-    return parser.parse_args()
+    ).parse_args()
+    os.chdir(ROOT)
+    run_tool("make_sample_dataset.py")
+    checkpoint = train()
+    report(checkpoint, evaluate(checkpoint, WORK_DIR / "evaluation"))
 
 
-def train(config: Path, work_dir: Path) -> Path:
+def train() -> Path:
     """Train to the end of the schedule, and return the last checkpoint."""
-    checkpoint = work_dir / f"iter_{Config.fromfile(config).train_cfg.max_iters}.pth"
+    config = Config.fromfile(CONFIG, import_custom_modules=False)
+    checkpoint = WORK_DIR / f"iter_{config.train_cfg.max_iters}.pth"
     if checkpoint.exists():
-        print(f"{work_dir} holds a finished training: nothing to do. Remove it to train anew.")
+        print(f"{WORK_DIR} holds a finished training. Remove it to train anew.")
     else:
-        run_tool("train.py", config, "--work-dir", work_dir, "--resume")
+        run_tool("train.py", CONFIG, "--work-dir", WORK_DIR, "--resume")
     return checkpoint
 
 
-def evaluate(config: Path, checkpoint: Path, folder: Path) -> Path:
+def evaluate(checkpoint: Path, folder: Path) -> Path:
     """Evaluate and draw predictions into the folder; return the file of the scores."""
     done = [scores for scores in folder.glob("*/*.json") if is_newer(scores, checkpoint)]
     if done:
@@ -53,7 +50,7 @@ def evaluate(config: Path, checkpoint: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     run_tool(
         "test.py",
-        config,
+        CONFIG,
         checkpoint,
         *("--work-dir", folder),
         *("--show-dir", folder / "pictures"),
@@ -66,14 +63,14 @@ def is_newer(path: Path, other: Path) -> bool:
     return path.stat().st_mtime > other.stat().st_mtime
 
 
-def report(config: Path, checkpoint: Path, scores: Path) -> None:
+def report(checkpoint: Path, scores: Path) -> None:
     pictures = scores.parents[1] / "pictures" / "vis_data" / "vis_image"
     print(
         f"""
 mIoU on the sample's validation scenes: {json.loads(scores.read_text())["mIoU"]:.1f} %
   checkpoint          {checkpoint}
   pictures            {pictures} (left: the mask, right: the prediction)
-  data and config     data/sample, {config}
+  data and config     data/sample, {CONFIG}
 
 On with the real PASCAL VOC: fill data/pascal_scribble, or name the folder in the environment
 variable PASCAL_SCRIBBLE_ROOT (the next command says what it lacks), and then
@@ -83,7 +80,7 @@ variable PASCAL_SCRIBBLE_ROOT (the next command says what it lacks), and then
 
 
 def run_tool(name: str, *arguments: str | Path) -> None:
-    command = [sys.executable, str(TOOLS / name), *map(str, arguments)]
+    command = [sys.executable, f"tools/{name}", *map(str, arguments)]
     print("+ python", *command[1:], flush=True)
     status = subprocess.run(command).returncode
     if status != 0:

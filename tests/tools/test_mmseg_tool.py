@@ -1,0 +1,80 @@
+"""What tools/train.py and tools/test.py say where MMSegmentation's end in a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "deeplabv3plus_mobilenet_scribble.py"
+
+
+def run(tool, *arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / tool, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def check_message(process, *parts):
+    """The tool has said this, without a traceback, before MMEngine's log begins."""
+    assert process.returncode == 2, process.stderr
+    for part in parts:
+        assert part in process.stderr
+    assert "Traceback" not in process.stderr
+    assert "System environment" not in process.stdout + process.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, labels",
+    [
+        (["train.py", CONFIG], "pascal_2012_scribble/"),
+        (["test.py", CONFIG, "x.pth"], "SegmentationClassAug/"),
+    ],
+    ids=["train", "test"],
+)
+def test_absent_data_are_named_before_the_log_begins(tmp_path, arguments, labels):
+    folder = tmp_path / "voc"
+    process = run(*arguments, cwd=tmp_path, PASCAL_SCRIBBLE_ROOT=str(folder))
+    check_message(process, str(folder), "JPEGImages/", labels, "make train")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_incomplete_data_set_is_told_by_its_files(tmp_path):
+    for name in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
+        (tmp_path / name).mkdir()
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for split in ("train_aug", "val"):
+        (lists / f"{split}.txt").write_text("2007_000032\n")
+    process = run("train.py", CONFIG, cwd=tmp_path, PASCAL_SCRIBBLE_ROOT=str(tmp_path))
+    assert process.returncode == 2
+    assert f"{tmp_path}/JPEGImages/2007_000032.jpg: missing" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_mixed_precision_is_refused_on_the_cpu(tmp_path):
+    process = run("train.py", CONFIG, "--amp", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
+    check_message(process, "--amp needs a GPU")
+
+
+def test_a_missing_pkg_resources_is_told_with_the_remedy(tmp_path):
+    (tmp_path / "pkg_resources.py").write_text(
+        "raise ModuleNotFoundError('not there', name='pkg_resources')\n"
+    )
+    config = tmp_path / "config.py"
+    config.write_text("_base_ = 'mmseg::_base_/default_runtime.py'\n")
+    process = run("train.py", config, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    check_message(process, 'pip install "setuptools<81"')
+
+
+def test_a_python_without_mmsegmentation_is_told_what_to_install(tmp_path):
+    (tmp_path / "mmseg.py").write_text("raise ModuleNotFoundError('not there', name='mmseg')\n")
+    process = run("train.py", CONFIG, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    check_message(process, "mmseg is not installed", "make setup")
