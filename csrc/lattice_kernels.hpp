@@ -29,14 +29,11 @@ constexpr int64_t kTilePixels = 16384;
 
 template <class T, class Key>
 struct Tile {
-  int64_t begin, end;              // pixels
-  Buffer<int32_t> point;           // see Corners
-  Buffer<T> barycentric;           // see Corners
-  std::vector<Key> keys;           // of the tile's lattice points
-  std::vector<int32_t> to_image;   // the tile's lattice points among the image's
-  Buffer<T> rows;                  // (points of the tile, width): splatted, later blurred
-
-  Corners<T> corners() const { return {point.data(), barycentric.data()}; }
+  int64_t begin, end;             // pixels
+  Corners<T> corners;             // of these pixels
+  std::vector<Key> keys;          // of the tile's lattice points
+  std::vector<int32_t> to_image;  // the tile's lattice points among the image's
+  T* rows;                        // (points of the tile, width): splatted, later blurred
 };
 
 template <class T, int kDim, class Key>
@@ -50,11 +47,14 @@ class ImageFilter {
         embedding_(filter.features, image, filter.num_pixels, strides_) {
     const int64_t count = std::max<int64_t>(1, (filter.num_pixels + kTilePixels / 2) / kTilePixels);
     const int64_t blocks = (filter.num_pixels + kBlock - 1) / kBlock;
+    point_ = Buffer<int32_t>(blocks * kBlock * num_corners_);
+    barycentric_ = Buffer<T>(blocks * kBlock * num_corners_);
     for (int64_t t = 0; t < count; ++t) {
       const int64_t begin = blocks * t / count * kBlock;
       const int64_t end = std::min(filter.num_pixels, blocks * (t + 1) / count * kBlock);
-      const size_t size = size_t((end - begin + kBlock) * num_corners_);
-      tiles_.push_back({begin, end, Buffer<int32_t>(size), Buffer<T>(size), {}, {}, Buffer<T>(0)});
+      const int64_t first = begin * num_corners_;
+      tiles_.push_back({begin, end, {point_.data() + first, barycentric_.data() + first}, {}, {},
+                        nullptr});
     }
   }
 
@@ -66,8 +66,8 @@ class ImageFilter {
     auto& tile = tiles_[t];
     PointTable<Key> table((tile.end - tile.begin) / 4);
     Simplices<T, kDim, Key> simplices;
-    int32_t* point = tile.point.data();
-    T* barycentric = tile.barycentric.data();
+    int32_t* point = point_.data() + tile.begin * num_corners_;
+    T* barycentric = barycentric_.data() + tile.begin * num_corners_;
     for (int64_t p = tile.begin; p < tile.end; p += kLanes<T>) {
       embedding_.embed(p, simplices);
       for (int c = 0; c < num_corners_; ++c, point += kLanes<T>, barycentric += kLanes<T>) {
@@ -110,19 +110,26 @@ class ImageFilter {
     first_channel_ = first_channel;
     channel_count_ = count;
     width_ = (count + kGroup - 1) / kGroup * kGroup;
-    for (auto& tile : tiles_) tile.rows = Buffer<T>(tile.keys.size() * width_);
+    size_t total = 0;
+    for (const auto& tile : tiles_) total += tile.keys.size();
+    tile_rows_ = Buffer<T>(total * width_);
+    T* rows = tile_rows_.data();
+    for (auto& tile : tiles_) {
+      tile.rows = rows;
+      rows += tile.keys.size() * width_;
+    }
     for (auto& order : orders_)
-      for (auto& rows : order.rows) rows = Buffer<T>(size_t(num_points() + 1) * width_);
+      for (auto& buffer : order.rows) buffer = Buffer<T>(size_t(num_points() + 1) * width_);
   }
 
   void splat_tile(int64_t t) {
     auto& tile = tiles_[t];
-    std::fill_n(tile.rows.data(), tile.keys.size() * width_, T(0));
+    std::fill_n(tile.rows, tile.keys.size() * width_, T(0));
     // The values are read alone.
     const auto channels = channels_of(const_cast<T*>(filter_.values));
     with_groups([&](auto groups) {
-      splat<T, kCorners, decltype(groups)::value>(channels, tile.corners(), num_corners_,
-                                                  tile.begin, tile.end, tile.rows.data());
+      splat<T, kCorners, decltype(groups)::value>(channels, tile.corners, num_corners_,
+                                                  tile.begin, tile.end, tile.rows);
     });
   }
 
@@ -134,7 +141,7 @@ class ImageFilter {
     std::fill_n(rows, (num_points() + 1) * width_, T(0));
     std::fill_n(next + num_points() * width_, width_, T(0));  // where a neighbour is absent
     for (const auto& tile : tiles_) {
-      const T* from = tile.rows.data();
+      const T* from = tile.rows;
       for (const int32_t point : tile.to_image) {
         T* to = rows + int64_t(point) * width_;
         for (int c = 0; c < width_; ++c) to[c] += from[c];
@@ -154,7 +161,7 @@ class ImageFilter {
     gather_blurred(tile);
     const auto channels = channels_of(filter_.result);
     with_groups([&](auto groups) {
-      slice<T, kCorners, decltype(groups)::value>(tile.rows.data(), tile.corners(), num_corners_,
+      slice<T, kCorners, decltype(groups)::value>(tile.rows, tile.corners, num_corners_,
                                                   tile.begin, tile.end, channels);
     });
   }
@@ -218,7 +225,7 @@ class ImageFilter {
   // Bring the blurred points back to the tile, as the mean of the orders and scaled.
   void gather_blurred(Tile<T, Key>& tile) const {
     const T gain = T(1.0 / (1.0 + std::pow(2.0, 1 - num_corners_)));
-    T* to = tile.rows.data();
+    T* to = tile.rows;
     for (const int32_t point : tile.to_image) {
       const int64_t at = int64_t(point) * width_;
       if (filter_.blur == Blur::kBoth) {
@@ -237,6 +244,11 @@ class ImageFilter {
   int num_corners_;
   std::vector<Key> strides_;
   Embedding<T, kDim, Key> embedding_;
+  // One piece of memory for all tiles: the allocator keeps a few large pieces from call to call,
+  // while it would return many and have the system clear them anew.
+  Buffer<int32_t> point_{0};     // see Corners
+  Buffer<T> barycentric_{0};     // see Corners
+  Buffer<T> tile_rows_{0};
   std::vector<Tile<T, Key>> tiles_;
   std::unique_ptr<PointTable<Key>> table_;
   std::unique_ptr<Buffer<int32_t>> neighbours_;  // (axes, 2, points)
