@@ -40,7 +40,9 @@ def test_gradient_differs_from_the_originals_by_its_asymmetry_alone(name):
 def test_function_and_layer_agree():
     image, segmentation, region = random_case()
     loss = DenseCRFLoss(weight=2e-9, **PARAMETERS)(image, segmentation, region)
-    torch.testing.assert_close(loss, 2e-9 * densecrf_loss(image, segmentation, region, **PARAMETERS))
+    torch.testing.assert_close(
+        loss, 2e-9 * densecrf_loss(image, segmentation, region, **PARAMETERS)
+    )
 
 
 def test_loss_is_the_quadratic_form_of_the_filter():

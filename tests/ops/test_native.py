@@ -74,7 +74,9 @@ def any_size(height, width):
 
 # The last has two tiles, of which the second ends within a block and a row.
 @every_instruction_set
-@pytest.mark.parametrize("size", [(1, 1), (1, 17), (17, 1), (3, 5), (64, 63), (1, 1000), (171, 181)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 17), (17, 1), (3, 5), (64, 63), (1, 1000), (171, 181)]
+)
 def test_any_size(size, instruction_set):
     image, values, expected = any_size(*size)
     result = native.run(image, 20.0, 30.0, size[1], values, "both", 2, instruction_set)

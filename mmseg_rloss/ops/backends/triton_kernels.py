@@ -164,19 +164,21 @@ def pack_kernel(
     """
     width = quads * 4
     image, pixel = _image_and_pixel(num_pixels, PIXELS)
-    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
-    inside = (pixel < num_pixels)[:, None]
-    at = image * values_stride + channel.to(tl.int64) * num_pixels + pixel[:, None]
-    value = tl.load(values + at, inside & (channel < num_channels), 0.0)
-    at = (image * num_pixels + pixel[:, None]) * width + channel
-    tl.store(packed + at, value, inside & (channel < width))
+    values += image * values_stride
+    packed += image * num_pixels * width
+    largest += image * num_channels
+    pixel = pixel[:, None]
+    channel = _channel(CHANNELS)[None, :]
+    mask = (pixel < num_pixels) & (channel < num_channels)
+    value = tl.load(values + channel * num_pixels + pixel, mask, 0.0)
+    mask = (pixel < num_pixels) & (channel < width)
+    tl.store(packed + pixel * width + channel, value, mask)
     # As integers, the bits of magnitudes are ordered as they are, and those of NaN come last.
     magnitude = tl.max(value.to(tl.int32, bitcast=True) & 0x7FFFFFFF, axis=0)[None, :]
-    at = image * num_channels + channel
-    tl.atomic_max(largest + at, magnitude, channel < num_channels, sem="relaxed")
+    tl.atomic_max(largest + channel, magnitude, channel < num_channels, sem="relaxed")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["width"])
 def splat_kernel(
     packed,  # (N, P, width) float32
     vertices,  # (N, D+1, P) int32
@@ -186,7 +188,7 @@ def splat_kernel(
     points,  # (M, width) int64, zero
     num_channels,
     num_pixels,
-    quads,
+    width,
     bits,
     CORNERS: tl.constexpr,
     STRIPS: tl.constexpr,
@@ -199,32 +201,41 @@ def splat_kernel(
     their sum stays in registers; it is added to the point when the next pixel has another. It is
     added as an integer, in steps of a quantum, because integers sum up to the same in any order;
     ``_quantum_exponent`` tells their precision.
+
+    Channels go in eights, which fill memory transactions. On the middle axis, the eights come to
+    lie in the registers of a thread, and four strips fill the 32 threads of a warp.
     """
-    width = quads * 4
     image, strip = _image_and_pixel(tl.cdiv(num_pixels, LENGTH), STRIPS)
-    strip = strip[:, None]
-    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
     corners = (image * CORNERS + tl.program_id(2)) * num_pixels
-    magnitude = tl.load(largest + image * num_channels + channel, channel < num_channels, 0)
+    vertices += corners
+    barycentric += corners
+    first_channel = tl.program_id(1) * CHANNELS
+    packed += image * num_pixels * width + first_channel
+    points += first_channel
+    lane, eight = tl.arange(0, 8)[None, None, :], tl.arange(0, CHANNELS // 8)[None, :, None] * 8
+    is_channel = lane + eight < num_channels - first_channel
+    largest += image * num_channels + first_channel
+    magnitude = tl.load(largest + lane + eight, is_channel, 0)
     quanta_per_one = _power_of_two(-_quantum_exponent(magnitude, bits))
 
-    current = tl.full([STRIPS, 1], -1, tl.int32)
-    total = tl.zeros([STRIPS, CHANNELS], tl.float32)
+    # Pixels beyond the last repeat it with no weight.
+    pixel = tl.minimum(strip * LENGTH, num_pixels - 1)
+    current = tl.load(point_of_slot + tl.load(vertices + pixel))[:, None, None]
+    current = tl.broadcast_to(current, [STRIPS, 1, 8])
+    total = tl.zeros([STRIPS, CHANNELS // 8, 8], tl.float32)
     for offset in range(LENGTH):
-        pixel = strip * LENGTH + offset
-        inside = pixel < num_pixels
-        slot = tl.load(vertices + corners + pixel, inside, 0)
-        point = tl.load(point_of_slot + slot, inside, -1)
-        weight = tl.load(barycentric + corners + pixel, inside, 0.0)
-        at = (image * num_pixels + pixel) * width + channel
-        value = tl.load(packed + at, inside & (channel < width), 0.0)
+        pixel = tl.minimum(strip * LENGTH + offset, num_pixels - 1)
+        point = tl.load(point_of_slot + tl.load(vertices + pixel))[:, None, None]
+        point = tl.broadcast_to(point, [STRIPS, 1, 8])
+        weight = tl.load(barycentric + pixel)
+        weight = tl.where(strip * LENGTH + offset < num_pixels, weight, 0.0)[:, None, None]
+        value = tl.load(packed + (pixel * width)[:, None, None] + lane + eight, is_channel, 0.0)
         leaves = point != current
-        mask = leaves & (current >= 0) & (channel < num_channels)
-        _add_quanta(points, current, width, channel, total * quanta_per_one, mask)
+        row = points + current * width + lane + eight
+        _add_quanta(row, total * quanta_per_one, leaves & is_channel)
         total = tl.where(leaves, 0.0, total) + weight * value
         current = point
-    mask = (current >= 0) & (channel < num_channels)
-    _add_quanta(points, current, width, channel, total * quanta_per_one, mask)
+    _add_quanta(points + current * width + lane + eight, total * quanta_per_one, is_channel)
 
 
 @triton.jit
@@ -234,8 +245,7 @@ def blur_kernel(
     neighbours,  # (D+1, 2, M) int32
     num_points,
     quads,
-    source_stride,  # between the orders; 0 where both start from the same
-    target_stride,
+    source_quads,  # between the orders; 0 where both start from the same points
     first_axis,  # the axis of either order
     second_axis,
     POINTS: tl.constexpr,
@@ -243,21 +253,22 @@ def blur_kernel(
 ):
     """Convolve the lattice points with [1/2, 1, 1/2] along one axis; absent points hold zero."""
     width = quads * 4
-    order = tl.program_id(2)
+    order = tl.program_id(2).to(tl.int64)
     axis = tl.where(order == 0, first_axis, second_axis).to(tl.int64)
-    source += order * source_stride
-    target += order * target_stride
-    point = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
-    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
+    source += order * source_quads * 4
+    target += order * num_points * width
+    neighbours += axis * 2 * num_points
+    point = tl.program_id(0) * POINTS + tl.arange(0, POINTS)
+    channel = _channel(CHANNELS)[None, :]
     exists = point < num_points
-    after = tl.load(neighbours + axis * 2 * num_points + point, exists, -1)
-    before = tl.load(neighbours + (axis * 2 + 1) * num_points + point, exists, -1)
+    after = tl.load(neighbours + point, exists, -1)
+    before = tl.load(neighbours + num_points + point, exists, -1)
+    point = tl.where(exists, point, -1)
     around = _load_points(source, after, width, channel)
     around += _load_points(source, before, width, channel)
-    point = tl.where(exists, point, -1)
     blurred = _load_points(source, point, width, channel) + 0.5 * around
-    at = point[:, None] * width + channel
-    tl.store(target + at, blurred, mask=exists[:, None] & (channel < width))
+    mask = exists[:, None] & (channel < width)
+    tl.store(target + point[:, None] * width + channel, blurred, mask)
 
 
 @triton.jit
@@ -281,22 +292,23 @@ def slice_kernel(
     """Interpolate the pixels from the lattice points, and turn quanta back into values."""
     width = quads * 4
     image, pixel = _image_and_pixel(num_pixels, PIXELS)
-    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
+    vertices += image * CORNERS * num_pixels
+    barycentric += image * CORNERS * num_pixels
+    channel = _channel(CHANNELS)[None, :]
     inside = pixel < num_pixels
     total = tl.zeros([PIXELS, CHANNELS], tl.float32)
     for corner in tl.static_range(CORNERS):
-        at = (image * CORNERS + corner) * num_pixels + pixel
-        slot = tl.load(vertices + at, inside, 0)
+        slot = tl.load(vertices + corner * num_pixels + pixel, inside, 0)
         point = tl.load(point_of_slot + slot, inside, -1)
-        weight = tl.load(barycentric + at, inside, 0.0)
+        weight = tl.load(barycentric + corner * num_pixels + pixel, inside, 0.0)
         total += weight[:, None] * _load_points(points, point, width, channel)
-    magnitude = tl.load(largest + image * num_channels + channel, channel < num_channels, 0)
+    is_channel = channel < num_channels
+    magnitude = tl.load(largest + image * num_channels + channel, is_channel, 0)
     quantum = _power_of_two(_quantum_exponent(magnitude, bits))
     quantum = tl.where(magnitude < INFINITY_BITS, quantum, float("nan"))
-    at = image * filtered_stride + channel.to(tl.int64) * num_pixels + pixel[:, None]
-    tl.store(
-        filtered + at, total / gain * quantum, inside[:, None] & (channel < num_channels)
-    )
+    filtered += image * filtered_stride
+    at = channel * num_pixels + pixel[:, None]
+    tl.store(filtered + at, total / gain * quantum, inside[:, None] & is_channel)
 
 
 @triton.jit
@@ -305,6 +317,11 @@ def _image_and_pixel(num_pixels, PIXELS: tl.constexpr):
     blocks = tl.cdiv(num_pixels, PIXELS)
     pixel = tl.program_id(0) % blocks * PIXELS + tl.arange(0, PIXELS)
     return (tl.program_id(0) // blocks).to(tl.int64), pixel
+
+
+@triton.jit
+def _channel(CHANNELS: tl.constexpr):
+    return tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
 
 
 @triton.jit
@@ -358,15 +375,14 @@ def _find(table, key, wanted, capacity, hash_shift):
 
 
 @triton.jit
-def _add_quanta(points, point, width, channel, quanta, mask):
-    at = point.to(tl.int64) * width + channel
-    tl.atomic_add(points + at, quanta.to(tl.int64), mask, sem="relaxed")
+def _add_quanta(address, quanta, mask):
+    tl.atomic_add(address, quanta.to(tl.int64), mask, sem="relaxed")
 
 
 @triton.jit
 def _load_points(points, point, width, channel):
     """Rows (B, CHANNELS) of ``points``; zero where ``point`` (B,) is negative."""
-    at = point.to(tl.int64)[:, None] * width + channel
+    at = point[:, None] * width + channel
     return tl.load(points + at, (point >= 0)[:, None] & (channel < width), 0.0)
 
 

@@ -129,7 +129,7 @@ def build_lattice(
     barycentric = planes.new_empty(num_images, dim + 1, num_pixels)
     vertices = torch.empty_like(barycentric, dtype=torch.int32)
     keys = torch.empty_like(barycentric, dtype=torch.int64)
-    capacity = triton.next_power_of_2(keys.numel() + 1)  # one slot stays empty: searches end
+    capacity = triton.next_power_of_2(keys.numel() * 3 // 2)  # never full: searches end, and soon
     table = keys.new_full((capacity,), kernels.EMPTY.value)
     point_of_slot = torch.empty_like(table, dtype=torch.int32)
     counters = vertices.new_zeros(2)
@@ -209,7 +209,7 @@ def splat(lattice: Lattice, packed: Tensor, largest: Tensor) -> Tensor:
         kernels.splat_kernel,
         (num_images * blocks, triton.cdiv(num_channels, channels), corners),
         *(packed, lattice.vertices, lattice.barycentric, lattice.point_of_slot, largest, points),
-        *(num_channels, num_pixels, width // 4, _bits(num_pixels)),
+        *(num_channels, num_pixels, width, _bits(num_pixels)),
         CORNERS=corners,
         STRIPS=strips,
         LENGTH=_STRIP_LENGTH,
@@ -235,7 +235,7 @@ def blur_points(lattice: Lattice, points: Tensor, blur: str) -> Tensor:
             kernels.blur_kernel,
             (blocks, triton.cdiv(width, channels), num_orders),
             *(source, target, lattice.neighbours, num_points, width // 4),
-            *(source.stride(0), target.stride(0), first_axis, second_axis),
+            *(source.stride(0) // 4, first_axis, second_axis),
             POINTS=rows,
             CHANNELS=channels,
         )
@@ -264,7 +264,7 @@ def _pixel_blocks(
     num_pixels: int, num_channels: int, block: int = 4 * _BLOCK
 ) -> tuple[int, int, int]:
     """How many blocks of how many pixels, and of how many channels, cover a channel group."""
-    channels = max(4, min(_MAX_CHANNELS, triton.next_power_of_2(num_channels)))
+    channels = max(8, min(_MAX_CHANNELS, triton.next_power_of_2(num_channels)))
     pixels = block // channels
     return triton.cdiv(num_pixels, pixels), pixels, channels
 
