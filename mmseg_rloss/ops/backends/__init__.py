@@ -14,11 +14,13 @@ from types import ModuleType
 
 import torch
 
-from . import native, reference
+from . import native, reference, triton_lattice
 
 
 def select(device: torch.device) -> ModuleType:
     """The fastest backend for tensors on ``device``."""
+    if device.type == "cuda" and triton_lattice.is_available():  # ROCm's devices go by that name
+        return triton_lattice
     if device.type != "cpu":
         return reference
     if not native.is_available():
