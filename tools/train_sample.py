@@ -12,13 +12,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from mmseg_rloss.datasets import PascalScribbleDataset
+from mmseg_rloss.datasets.label_png import voc_palette
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = Path("data/sample")
 CONFIG = "configs/deeplabv3plus_mobilenet_scribble_sample.py"
 REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
 WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
-PICTURE_EVERY = 5  # validation scenes
 
 
 def main() -> None:
@@ -26,14 +32,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     os.chdir(ROOT)
-    run_tool("make_sample_dataset.py")
-    checkpoint = train()
-    report(checkpoint, evaluate(checkpoint, WORK_DIR / "evaluation"))
+    run_tool("make_sample_dataset.py", "--out", DATA)
+    config = Config.fromfile(CONFIG)
+    checkpoint = train(config)
+    scores = evaluate(checkpoint, WORK_DIR / "evaluation")
+    pictures = draw(WORK_DIR / "evaluation", config.classes)
+    report(checkpoint, scores, pictures)
 
 
-def train() -> Path:
+def train(config: Config) -> Path:
     """Train to the end of the schedule, and return the last checkpoint."""
-    config = Config.fromfile(CONFIG, import_custom_modules=False)
     checkpoint = WORK_DIR / f"iter_{config.train_cfg.max_iters}.pth"
     if checkpoint.exists():
         print(f"{WORK_DIR} holds a finished training. Remove it to train anew.")
@@ -43,19 +51,13 @@ def train() -> Path:
 
 
 def evaluate(checkpoint: Path, folder: Path) -> Path:
-    """Evaluate and draw predictions into the folder; return the file of the scores."""
+    """Write scores and predictions into the folder, and return the file of the scores."""
     done = [scores for scores in folder.glob("*/*.json") if is_newer(scores, checkpoint)]
     if done:
         return done[0]
     shutil.rmtree(folder, ignore_errors=True)
-    run_tool(
-        "test.py",
-        CONFIG,
-        checkpoint,
-        *("--work-dir", folder),
-        *("--show-dir", folder / "pictures"),
-        *("--cfg-options", f"default_hooks.visualization.interval={PICTURE_EVERY}"),
-    )
+    outputs = ("--work-dir", folder, "--out", folder / "predictions")
+    run_tool("test.py", CONFIG, checkpoint, *outputs)
     return next(folder.glob("*/*.json"))
 
 
@@ -63,17 +65,29 @@ def is_newer(path: Path, other: Path) -> bool:
     return path.stat().st_mtime > other.stat().st_mtime
 
 
-def report(checkpoint: Path, scores: Path) -> None:
-    pictures = scores.parents[1] / "pictures" / "vis_data" / "vis_image"
+def draw(evaluation: Path, classes: list[str]) -> Path:
+    """Set photo, prediction and mask side by side; return the folder of the pictures."""
+    labels = [PascalScribbleDataset.METAINFO["classes"].index(name) for name in classes]
+    colours = voc_palette()[labels]  # those of the masks, which number all of VOC's classes
+    pictures = evaluation / "pictures"
+    pictures.mkdir(exist_ok=True)
+    for path in (evaluation / "predictions").glob("*.png"):
+        photo = Image.open(DATA / "JPEGImages" / f"{path.stem}.jpg")
+        mask = Image.open(DATA / "SegmentationClassAug" / path.name).convert("RGB")
+        prediction = colours[np.asarray(Image.open(path))]
+        Image.fromarray(np.hstack([photo, prediction, mask])).save(pictures / path.name)
+    return pictures
+
+
+def report(checkpoint: Path, scores: Path, pictures: Path) -> None:
     print(
         f"""
 mIoU on the sample's validation scenes: {json.loads(scores.read_text())["mIoU"]:.1f} %
-  checkpoint          {checkpoint}
-  pictures            {pictures} (left: the mask, right: the prediction)
-  data and config     data/sample, {CONFIG}
+  checkpoint  {checkpoint}
+  pictures    {pictures} (photo, prediction, mask)
 
 On with the real PASCAL VOC: fill data/pascal_scribble, or name the folder in the environment
-variable PASCAL_SCRIBBLE_ROOT (the next command says what it lacks), and then
+variable PASCAL_SCRIBBLE_ROOT (the last command says what it lacks), and then
   source .venv/bin/activate
   python tools/train.py {REAL_CONFIG}"""
     )
