@@ -35,9 +35,9 @@ def default_num_threads() -> int:
 
 
 def check_num_threads(num_threads: int | None) -> int:
-    """The number of threads that the argument ``num_threads`` asks for, None for the default."""
+    """The argument ``num_threads`` as an op takes it: 0 for the default, found when it runs."""
     if num_threads is None:
-        return default_num_threads()
+        return 0
     if isinstance(num_threads, bool) or not isinstance(num_threads, int):
         raise TypeError(f"num_threads must be an int or None, not {type(num_threads).__name__}")
     if num_threads < 1:

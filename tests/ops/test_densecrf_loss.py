@@ -143,7 +143,7 @@ def test_autocast_does_not_reach_the_loss(dtype):
 
 def test_compiles_without_a_graph_break():
     image, segmentation, region = random_case()
-    layer = DenseCRFLoss(weight=1.0, **PARAMETERS, num_threads=1)
+    layer = DenseCRFLoss(weight=1.0, **PARAMETERS)
     eager, compiled = segmentation.clone().requires_grad_(), segmentation.clone().requires_grad_()
     expected = layer(image, eager, region)
     expected.backward()

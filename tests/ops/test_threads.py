@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from mmseg_rloss.ops import threads
+from mmseg_rloss.ops import bilateral_filter, threads
+from mmseg_rloss.ops.backends import native
 
 LAUNCHERS = ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE")
 
@@ -62,9 +63,19 @@ def test_bad_environment_variable_is_named(monkeypatch, setting):
         threads.default_num_threads()
 
 
-def test_argument_comes_first(monkeypatch):
+def threads_used(monkeypatch, **arguments) -> int:
+    """How many threads the compiled filter is told to use."""
+    used = []
+    run = native._native.filter
+    monkeypatch.setattr(native._native, "filter", lambda *a: used.append(a[7]) or run(*a))
+    bilateral_filter(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2), 15, 20, **arguments)
+    return used[0]
+
+
+def test_argument_comes_first_and_the_default_is_found_at_each_call(monkeypatch):
+    assert threads_used(monkeypatch) == len(os.sched_getaffinity(0))
     monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, "7")
-    assert threads.check_num_threads(3) == 3
-    assert threads.check_num_threads(None) == 7
+    assert threads_used(monkeypatch) == 7
+    assert threads_used(monkeypatch, num_threads=3) == 3
     with pytest.raises(TypeError, match="num_threads must be an int"):
         threads.check_num_threads(2.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..threads import default_num_threads
+
 try:
     from . import _native
 except ImportError:
@@ -59,7 +61,7 @@ def run(
         values.flatten(2).numpy(),
         result.flatten(2).numpy(),
         blur,
-        num_threads,
+        num_threads or default_num_threads(),
         instruction_set,
     )
     return result

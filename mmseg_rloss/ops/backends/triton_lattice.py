@@ -10,7 +10,6 @@ than a batch could need at most, and memory for that many is out of the question
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -27,17 +26,23 @@ try:
 except ImportError:
     triton = None
 
-# Elements of a program's block, of a strip of the splat, and of a tensor of lattice points;
-# channels are taken in groups, of at least a block, that stay below the last.
-_BLOCK = 512
+# Pixels, or points, of a program that searches the hash table; elements of another's block; pixels
+# of a strip of the splat; channels of a block.
+_SEARCHED = 32
+_BLOCK = 2048
 _STRIP_LENGTH = 32
 _MAX_CHANNELS = 32
-_MAX_POINTS = 1 << 27
 
-# A key has 63 bits. Fields are no wider than the integers that the kernel's rounding is made for.
+# Channels are taken in groups whose tensors of lattice points, and images, have fewer elements
+# than this, but in blocks at least.
+_MAX_ELEMENTS = 1 << 27
+_MAX_ROWS = (1 << 31) // _MAX_CHANNELS - 1  # what the kernels' 32-bit offsets reach
+
+# A key has 63 bits. Fields are no wider than the integers that the kernel's rounding is made for,
+# and wide enough for a point's neighbours.
 _KEY_BITS = 63
 _MAX_FIELD = 22
-_MIN_FIELD = 3
+_MIN_FIELD = 4
 
 _failed_devices: set[torch.device] = set()
 
@@ -119,12 +124,12 @@ def build_lattice(
 
     The features are ``planes`` (N, D, P) over ``divisor`` or, where a ``width`` of the image is
     given, the position of each pixel over ``position_divisor`` and then those. None where the
-    coordinates do not fit into a key. Waits for the device to count the points.
+    kernels' integers are too small. Waits for the device to count the points.
     """
     num_images, dim, num_pixels = planes.shape
     dim += 2 * bool(width)
     field = min(_MAX_FIELD, (_KEY_BITS - (num_images - 1).bit_length()) // dim)
-    if field < _MIN_FIELD:
+    if field < _MIN_FIELD or num_pixels > _MAX_ROWS:
         return None
     barycentric = planes.new_empty(num_images, dim + 1, num_pixels)
     vertices = torch.empty_like(barycentric, dtype=torch.int32)
@@ -134,7 +139,6 @@ def build_lattice(
     point_of_slot = torch.empty_like(table, dtype=torch.int32)
     counters = vertices.new_zeros(2)
     rows = triton.next_power_of_2(dim + 1)
-    block = max(1, _BLOCK // rows)
     search = {
         "capacity": capacity,
         "hash_shift": 65 - capacity.bit_length(),  # of 64 bits, log2(capacity) remain
@@ -144,24 +148,26 @@ def build_lattice(
     }
     _launch(
         kernels.insert_kernel,
-        (num_images * triton.cdiv(num_pixels, block),),
+        (num_images * triton.cdiv(num_pixels, _SEARCHED),),
         *(planes, divisor, position_divisor, width),
         *(table, point_of_slot, keys, vertices, barycentric, counters, num_pixels),
         SCALES=tuple(reference.elevation_scales(dim)),
         HAS_POSITION=bool(width),
-        PIXELS=block,
+        PIXELS=_SEARCHED,
+        num_warps=_insertion_warps(rows, planes.device),
         enable_fp_fusion=False,
         **search,
     )
     num_points, outgrown = counters.tolist()
-    if outgrown:
+    if outgrown or num_points > _MAX_ROWS:
         return None
     neighbours = vertices.new_empty(dim + 1, 2, num_points)
     _launch(
         kernels.link_kernel,
-        (triton.cdiv(num_points, block),),
+        (triton.cdiv(num_points, _SEARCHED),),
         *(keys, table, point_of_slot, neighbours, num_points),
-        POINTS=block,
+        POINTS=_SEARCHED,
+        num_warps=1,
         **search,
     )
     return Lattice(vertices, barycentric, point_of_slot, neighbours, num_points)
@@ -170,7 +176,8 @@ def build_lattice(
 def filter_on(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
     """Splat, blur and slice ``values`` (N, K, P)."""
     filtered = torch.empty_like(values)
-    group = max(_MAX_CHANNELS, _MAX_POINTS // lattice.num_points)
+    group = _MAX_ELEMENTS // max(lattice.num_points, values.shape[2])
+    group = max(_MAX_CHANNELS, group - group % _MAX_CHANNELS)
     for part, target in zip(values.split(group, dim=1), filtered.split(group, dim=1), strict=True):
         packed, largest = pack(part)
         points = splat(lattice, packed, largest)
@@ -187,7 +194,7 @@ def pack(values: Tensor) -> tuple[Tensor, Tensor]:
     quads = triton.cdiv(num_channels, 4)
     packed = values.new_empty(num_images, num_pixels, 4 * quads)
     largest = torch.zeros(num_images, num_channels, dtype=torch.int32, device=values.device)
-    blocks, pixels, channels = _pixel_blocks(num_pixels, num_channels)
+    blocks, pixels, channels = _blocks(num_pixels, num_channels)
     _launch(
         kernels.pack_kernel,
         (num_images * blocks, triton.cdiv(4 * quads, channels)),
@@ -204,7 +211,7 @@ def splat(lattice: Lattice, packed: Tensor, largest: Tensor) -> Tensor:
     num_channels, corners = largest.shape[1], lattice.vertices.shape[1]
     points = packed.new_zeros(lattice.num_points, width, dtype=torch.int64)
     num_strips = triton.cdiv(num_pixels, _STRIP_LENGTH)
-    blocks, strips, channels = _pixel_blocks(num_strips, num_channels, block=_BLOCK)
+    blocks, strips, channels = _blocks(num_strips, num_channels, block=_BLOCK // 4)
     _launch(
         kernels.splat_kernel,
         (num_images * blocks, triton.cdiv(num_channels, channels), corners),
@@ -227,7 +234,7 @@ def blur_points(lattice: Lattice, points: Tensor, blur: str) -> Tensor:
     num_orders = 2 if blur == BLUR_BOTH else 1
     source = points.expand(num_orders, num_points, width)
     target, spare = (points.new_empty(source.shape) for _ in range(2))
-    blocks, rows, channels = _pixel_blocks(num_points, width)
+    blocks, rows, channels = _blocks(num_points, width)
     ascending = range(len(lattice.neighbours))
     axes = list(zip(ascending, reversed(ascending), strict=True))
     for first_axis, second_axis in reversed(axes) if blur == BLUR_DESCENDING else axes:
@@ -247,7 +254,7 @@ def slice_into(filtered: Tensor, lattice: Lattice, points: Tensor, largest: Tens
     """Interpolate the pixels ``filtered`` (N, K, P) from the lattice points (M, width)."""
     num_images, num_channels, num_pixels = filtered.shape
     corners = lattice.vertices.shape[1]
-    blocks, pixels, channels = _pixel_blocks(num_pixels, num_channels)
+    blocks, pixels, channels = _blocks(num_pixels, num_channels)
     _launch(
         kernels.slice_kernel,
         (num_images * blocks, triton.cdiv(num_channels, channels)),
@@ -260,13 +267,21 @@ def slice_into(filtered: Tensor, lattice: Lattice, points: Tensor, largest: Tens
     )
 
 
-def _pixel_blocks(
-    num_pixels: int, num_channels: int, block: int = 4 * _BLOCK
-) -> tuple[int, int, int]:
+def _blocks(num_pixels: int, num_channels: int, block: int = _BLOCK) -> tuple[int, int, int]:
     """How many blocks of how many pixels, and of how many channels, cover a channel group."""
     channels = max(8, min(_MAX_CHANNELS, triton.next_power_of_2(num_channels)))
     pixels = block // channels
     return triton.cdiv(num_pixels, pixels), pixels, channels
+
+
+def _insertion_warps(rows: int, device: torch.device) -> int:
+    """Warps of a program that enters keys: few, each of which keeps 64 pairs of axes per thread.
+
+    On AMD GPUs, Triton compares and swaps one element per thread and no more.
+    """
+    if torch.version.hip:
+        return rows * _SEARCHED // torch.cuda.get_device_properties(device).warp_size
+    return max(1, rows * rows * _SEARCHED // 2048)
 
 
 def _bits(num_pixels: int) -> int:
