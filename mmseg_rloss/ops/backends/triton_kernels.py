@@ -95,9 +95,7 @@ def insert_kernel(
     key = tl.sum(fields * unit[:, None], axis=0) + (image << (FIELD * DIM))
     key = key[None, :] - tl.sum(tl.where(below, step[:, None, None], 0), axis=0)
 
-    slot, is_new = _insert(
-        table, key, is_axis & (inside & fits)[None, :], capacity, hash_shift
-    )
+    slot, is_new = _insert(table, key, is_axis & (inside & fits)[None, :], capacity, hash_shift)
     if tl.max((inside & ~fits).to(tl.int32), axis=0) > 0:
         tl.store(counters + 1, 1)
     flat = tl.reshape(is_new.to(tl.int32), [ROWS * PIXELS])
