@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
@@ -21,6 +22,11 @@ def write_photo(root: Path, name: str, size: tuple[int, int] = (12, 9)) -> None:
 
 def write_labels(root: Path, folder: str, name: str, labels: np.ndarray) -> None:
     write_label_png(labels.astype(np.uint8), root / folder / f"{name}.png")
+
+
+@pytest.fixture(autouse=True)
+def transforms_of_mmseg() -> None:
+    init_default_scope("mmseg")
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def load_labels(dataset: PascalScribbleDataset, index: int = 0) -> np.ndarray:
     return dataset[index]["gt_seg_map"]
 
 
-LOADING = [dict(type="mmseg.LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")]
+LOADING = [dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")]
 
 
 def test_trains_on_scribbles_and_validates_on_masks(root):
@@ -98,8 +104,8 @@ def test_finds_the_id_lists_of_either_layout(root):
 def test_collates_through_the_training_pipeline(root):
     pipeline = [
         *LOADING,
-        dict(type="mmseg.LoadRegionOfInterest"),
-        dict(type="mmseg.PackScribbleInputs"),
+        dict(type="LoadRegionOfInterest"),
+        dict(type="PackScribbleInputs"),
     ]
     batch = pseudo_collate(list(PascalScribbleDataset(root, pipeline=pipeline)))
     assert [tuple(photo.shape) for photo in batch["inputs"]] == [(3, 9, 12)] * 2
