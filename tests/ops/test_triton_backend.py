@@ -1,0 +1,245 @@
+"""The Triton kernels against the other filters: on a GPU, or in Triton's interpreter without one.
+
+The interpreter takes a second for a few hundred pixels, so the sizes are small. They reach every
+branch: several programs, blocks that are not full, and keys that collide in the hash table.
+"""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import triton
+import triton.language as tl
+from tests.ops.golden import NAMES, load, relative_error
+from tests.ops.photos import photo
+
+from mmseg_rloss.ops import bilateral_filter, permutohedral_filter
+from mmseg_rloss.ops.backends import reference, triton_lattice
+from mmseg_rloss.ops.backends import triton_kernels as kernels
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+BLURS = ["both", "ascending", "descending"]
+
+# Sums of float32 in different orders: 1e-7 is usual.
+TOLERANCE = 1e-6
+
+# The interpreter works for minutes on the larger golden images.
+SMALL_NAMES = NAMES if DEVICE.type == "cuda" else ["odd_size", "voc_scale1"]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_device_has_failed(monkeypatch):
+    monkeypatch.setattr(triton_lattice, "_failed_devices", set())
+
+
+def triton_filter(features, values, blur="both"):
+    """Filter values (N, K, P) by features (N, D, P) with the kernels and nothing else."""
+    lattice = triton_lattice.build_lattice(features.to(DEVICE))
+    return triton_lattice.filter_on(lattice, values.to(DEVICE), blur).cpu()
+
+
+@pytest.mark.parametrize("name", SMALL_NAMES)
+def test_golden_images(name):
+    golden = load(name)
+    image, segmentation = golden.scaled()
+    sigmas = golden.sigma_rgb, golden.sigma_xy * golden.scale_factor
+    width = image.shape[-1]
+    lattice = triton_lattice.build_lattice(image.flatten(2).to(DEVICE), *sigmas, width)
+    for symmetric, blur in ((True, "both"), (False, "ascending")):
+        expected = bilateral_filter(image, segmentation, *sigmas, symmetric=symmetric)
+        values = segmentation.flatten(2).to(DEVICE)
+        result = triton_lattice.filter_on(lattice, values, blur).cpu().view_as(expected)
+        assert relative_error(result, expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("dim", range(1, 9))
+def test_every_dimension(dim):
+    features, values = torch.randn(2, dim, 41) * 2, torch.randn(2, 3, 41)
+    expected = permutohedral_filter(features, values)
+    assert relative_error(triton_filter(features, values), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("blur", BLURS)
+@pytest.mark.parametrize("num_channels", [1, 8, 21, 33, 150])
+def test_every_number_of_channels(num_channels, blur):
+    features, values = torch.randn(1, 2, 40) * 3, torch.randn(1, num_channels, 40)
+    expected = reference.permutohedral_filter(features, values, blur)
+    assert relative_error(triton_filter(features, values, blur), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("num_pixels", [1, 31, 32, 513, 1100])
+def test_every_number_of_pixels(num_pixels):
+    # Smooth along the pixels, so that neighbours share lattice points: the walk of the splat.
+    features = torch.randn(2, 2, num_pixels).cumsum(dim=2) / 8
+    values = torch.rand(2, 30, num_pixels)
+    expected = permutohedral_filter(features, values)
+    assert relative_error(triton_filter(features, values), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (7, 13)])
+def test_images_of_every_shape(size):
+    image, values = photo(*size, batch=2).to(DEVICE), torch.rand(2, 2, *size, device=DEVICE)
+    result = triton_lattice.bilateral_filter(image, values, 15.0, 20.0, "both")
+    expected = bilateral_filter(image.cpu(), values.cpu(), 15.0, 20.0)
+    assert relative_error(result.cpu(), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("features", ["random", "on_the_lattice", "between"])
+def test_lattice_is_the_references_bit_for_bit(features):
+    features = {
+        "random": torch.randn(1, 5, 200) * 3,
+        # Rounding half to even, and the order of equal remainders, decide these.
+        "on_the_lattice": torch.zeros(1, 5, 1),
+        "between": torch.randint(-8, 9, (1, 1, 200)) / 2 / reference.elevation_scales(1)[0] * 2,
+    }[features]
+    lattice = triton_lattice.build_lattice(features.to(DEVICE))
+    expected = reference.build_lattice(features)
+    assert lattice.num_points == expected.num_points
+    # The corners of a simplex come in other orders. Weight times one-hot point tells them apart.
+    dim, num_pixels = features.shape[1:]
+    weights = lattice.barycentric.cpu()[0].T  # (P, D+1)
+    order = weights.sort(dim=1, stable=True).indices
+    expected_order = expected.barycentric.sort(dim=1, stable=True).indices
+    assert torch.equal(
+        weights.gather(1, order), expected.barycentric.gather(1, expected_order)
+    )
+    points = lattice.point_of_slot[lattice.vertices[0].T.long()].cpu().gather(1, order)
+    expected_points = expected.vertices.gather(1, expected_order)
+    positive = weights.gather(1, order) > 0
+    pairs = torch.stack((points[positive].long(), expected_points[positive]))
+    assert positive.sum() >= num_pixels and pairs.shape[1] == positive.sum()
+    distinct = pairs.unique(dim=1).shape[1]
+    assert distinct == pairs[0].unique().numel() == pairs[1].unique().numel()
+
+
+def test_bits_do_not_depend_on_the_batch():
+    # In another batch, an image's keys have other slots and its points another order: what the
+    # race between threads changes from run to run.
+    image, values = photo(9, 14, batch=3).to(DEVICE), torch.randn(3, 5, 9, 14, device=DEVICE)
+    together = triton_lattice.bilateral_filter(image, values, 20.0, 10.0, "both")
+    for n in (2, 0, 1):
+        alone = triton_lattice.bilateral_filter(
+            image[n : n + 1], values[n : n + 1], 20.0, 10.0, "both"
+        )
+        assert torch.equal(alone[0], together[n])
+    again = triton_lattice.bilateral_filter(image, values, 20.0, 10.0, "both")
+    assert torch.equal(again, together)
+
+
+def test_channels_of_any_magnitude():
+    features = torch.randn(1, 2, 60)
+    values = torch.randn(1, 7, 60) * torch.logspace(-36, 36, 7).view(1, 7, 1)
+    values[0, 3] = 0
+    result, expected = triton_filter(features, values), permutohedral_filter(features, values)
+    for channel in range(7):
+        if channel == 3:
+            assert result[0, channel].count_nonzero() == 0
+        else:
+            error = relative_error(result[0, channel].double(), expected[0, channel].double())
+            # Below 2^-80, values are summed in steps of 2^-126.
+            assert error < (1e-2 if channel == 0 else TOLERANCE)
+
+
+def test_sums_do_not_overflow():
+    features, values = torch.zeros(1, 3, 700), torch.full((1, 1, 700), -1.999)
+    expected = permutohedral_filter(features, values)
+    assert relative_error(triton_filter(features, values), expected) < TOLERANCE
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # NumPy's, interpreting
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_not_a_number_stays_in_its_channel(bad):
+    features, values = torch.randn(2, 3, 40), torch.randn(2, 3, 40)
+    expected = triton_filter(features, values)
+    values[1, 1, 20] = bad
+    result = triton_filter(features, values)
+    assert result[1, 1].isnan().all()
+    expected[1, 1] = result[1, 1]
+    assert torch.equal(result.nan_to_num(7.0), expected.nan_to_num(7.0))
+
+
+def test_groups_of_channels_change_nothing(monkeypatch):
+    features, values = torch.randn(2, 2, 50), torch.randn(2, 70, 50)
+    expected = triton_filter(features, values)
+    monkeypatch.setattr(triton_lattice, "_MAX_ELEMENTS", 1)
+    assert torch.equal(triton_filter(features, values), expected)
+
+
+OUTSIDE = {
+    "float64": (torch.randn(1, 2, 30).double(), torch.float64),
+    "features_far_apart": (torch.randn(1, 8, 30) * 1e4, torch.float32),
+    "infinite_features": (torch.tensor([[[0.0, float("inf"), 1.0]]]), torch.float32),
+    "many_dimensions": (torch.randn(1, 20, 30), torch.float32),
+    "no_image": (torch.randn(0, 2, 30), torch.float32),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_what_the_kernels_cannot_goes_to_plain_pytorch(case, monkeypatch):
+    features, dtype = (item.to(DEVICE) if torch.is_tensor(item) else item for item in OUTSIDE[case])
+    values = torch.randn(len(features), 2, features.shape[2], dtype=dtype, device=DEVICE)
+    expected = reference.permutohedral_filter(features, values, "both")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = triton_lattice.permutohedral_filter(features, values, "both")
+    assert torch.equal(result, expected)
+
+
+@triton.jit
+def broken_kernel(*arguments):
+    tl.no_such_function()
+
+
+def test_kernel_that_does_not_compile_falls_back_with_one_warning(monkeypatch):
+    image, values = photo(5, 6).to(DEVICE), torch.rand(1, 2, 5, 6, device=DEVICE)
+    expected = reference.bilateral_filter(image, values, 15.0, 20.0, "both")
+    monkeypatch.setattr(kernels, "pack_kernel", broken_kernel)
+    with pytest.warns(UserWarning, match="plain PyTorch.*broken_kernel") as caught:
+        for _ in range(2):
+            result = triton_lattice.bilateral_filter(image, values, 15.0, 20.0, "both")
+            assert torch.equal(result, expected)
+    assert len(caught) == 1
+
+
+TARGETS = ["cuda:75", "cuda:80", "cuda:90", "cuda:100", "hip:gfx90a", "hip:gfx942", "hip:gfx1100"]
+
+
+def test_kernels_compile_for_every_gpu(tmp_path, monkeypatch):
+    """Compiles what was launched here for GPUs that are not; the interpreter accepts more."""
+    launches = []
+
+    def record(kernel, grid, *arguments, **options):
+        options = {**options, "PIXELS": options["PIXELS"]} if "PIXELS" in options else options
+        launches.append((kernel.__name__, [type_of(argument) for argument in arguments], options))
+        launch(kernel, grid, *arguments, **options)
+
+    launch = triton_lattice._launch
+    monkeypatch.setattr(triton_lattice, "_launch", record)
+    for dim, num_channels in ((1, 1), (5, 21), (8, 33)):
+        triton_filter(torch.randn(1, dim, 16), torch.randn(1, num_channels, 16))
+    image, values = photo(4, 4).to(DEVICE), torch.rand(1, 21, 4, 4, device=DEVICE)
+    triton_lattice.bilateral_filter(image, values, 15.0, 20.0, "both")
+    path = tmp_path / "launches.json"
+    path.write_text(json.dumps(launches))
+    script = Path(__file__).with_name("compile_kernels.py")
+    command = [sys.executable, script, path, *TARGETS]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == TARGETS
+
+
+def type_of(argument):
+    """Triton's name for the type of a kernel's argument."""
+    if torch.is_tensor(argument):
+        names = {torch.float32: "*fp32", torch.int32: "*i32", torch.int64: "*i64"}
+        return names[argument.dtype]
+    return "fp32" if isinstance(argument, float) else "i32"
