@@ -20,9 +20,8 @@ from PIL import Image
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.datasets.label_png import write_label_png
+from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 
-UNLABELLED = 255
 SCRIBBLED_SHARE = 0.023  # of a region; strokes end later than asked for, near 0.03
 STROKE_WIDTH = 2
 SUPERSAMPLING = 4
@@ -122,15 +121,15 @@ class ObjectClass(NamedTuple):
 
 
 CLASSES = [
-    ObjectClass(4, boat, stripes(np.pi / 4, 8), (195, 70, 60)),
-    ObjectClass(5, bottle, stripes(0, 6), (50, 140, 110)),
-    ObjectClass(10, cow, patches(6), (150, 95, 60)),
-    ObjectClass(16, pottedplant, grain, (110, 165, 50)),
-    ObjectClass(17, sheep, dots(6), (220, 200, 150)),
-    ObjectClass(20, tvmonitor, stripes(np.pi / 2, 6), (60, 75, 140)),
+    ObjectClass(4, boat, stripes(np.pi / 4, 8), (200, 65, 55)),
+    ObjectClass(5, bottle, stripes(0, 6), (35, 145, 115)),
+    ObjectClass(10, cow, patches(6), (160, 90, 40)),
+    ObjectClass(16, pottedplant, grain, (115, 175, 50)),
+    ObjectClass(17, sheep, dots(6), (225, 205, 130)),
+    ObjectClass(20, tvmonitor, stripes(np.pi / 2, 6), (55, 75, 160)),
 ]
 MAX_OVERLAP = 0.15  # share of an object that may lie on objects drawn before it
-COLOUR_SPREAD = 22  # standard deviation of an object's colour about the mean of its class
+COLOUR_SPREAD = 15  # standard deviation of an object's colour about the mean of its class
 GROUND_TEXTURES: list[Texture] = [grain, patches(3), patches(12), stripes(-np.pi / 4, 12)]
 
 
@@ -169,7 +168,7 @@ def draw_scene(size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndar
     photo = np.zeros((*everywhere.shape, 3))
     for layer in range(rng.integers(13, 21)):
         covered = coverage(clutter(size, rng), size) if layer else everywhere
-        ground_colour = rng.normal(rng.uniform(40, 215), 18, 3)  # near grey
+        ground_colour = rng.normal(rng.uniform(40, 215), 15, 3)  # near grey
         texture = GROUND_TEXTURES[rng.integers(len(GROUND_TEXTURES))]
         photo = paint(photo, covered, texture, ground_colour, rng)
     mask = np.zeros(everywhere.shape, dtype=np.uint8)

@@ -1,0 +1,29 @@
+"""Label maps over photos."""
+
+import numpy as np
+
+from ..datasets.label_png import UNLABELLED
+
+
+def overlay_labels(
+    photo: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float = 0.65
+) -> np.ndarray:
+    """Lay the colours of a label map over a photo; unlabelled pixels (255) show the photo alone.
+
+    Of the photo only the brightness shines through, so that the colours are those of the palette.
+
+    Args:
+        photo (np.ndarray): uint8 of shape (H, W, 3), RGB.
+        labels (np.ndarray): integers of shape (H, W).
+        palette (np.ndarray): uint8 of shape (K, 3), RGB, with a row for every label but 255.
+        opacity (float): of the colours, from 0 (the photo) to 1 (the colours alone).
+
+    Returns:
+        np.ndarray: uint8 of shape (H, W, 3), RGB.
+    """
+    labelled = labels != UNLABELLED
+    brightness = photo[labelled].mean(axis=-1, keepdims=True)  # (M, 1)
+    colours = palette[labels[labelled]]  # (M, 3)
+    result = photo.copy()
+    result[labelled] = np.round(opacity * colours + (1 - opacity) * brightness)
+    return result

@@ -1,0 +1,53 @@
+"""Sheets of pictures: one row for each photo, one column for each kind of picture."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+COLUMN_WIDTH = 2.2  # inches
+TITLE_HEIGHT = 0.3
+
+
+def draw_sheet(
+    rows: Mapping[str, Mapping[str, np.ndarray]], legend: Sequence[Patch] = ()
+) -> Figure:
+    """Draw pictures side by side, without axes; a picture that a row lacks leaves a gap.
+
+    Args:
+        rows: For each photo's name its pictures by the title of their column, uint8 (H, W, 3) RGB.
+            An empty name is not written.
+        legend: What :func:`class_legend` makes.
+    """
+    titles = list(dict.fromkeys(title for pictures in rows.values() for title in pictures))
+    heights = [_relative_height(pictures) for pictures in rows.values()]
+    size = COLUMN_WIDTH * len(titles), COLUMN_WIDTH * sum(heights) + TITLE_HEIGHT * 2
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    axes = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
+    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis, title in zip(row, titles, strict=True):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            if title in pictures:
+                axis.imshow(pictures[title])
+        row[0].set_ylabel(name)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+    if legend:
+        figure.legend(handles=legend, loc="outside lower center", ncols=8, frameon=False)
+    return figure
+
+
+def _relative_height(pictures: Mapping[str, np.ndarray]) -> float:
+    height, width = next(iter(pictures.values())).shape[:2]
+    return height / width
+
+
+def class_legend(classes: Mapping[int, str], palette: np.ndarray) -> list[Patch]:
+    """A patch for each class, by label, in its colour."""
+    return [
+        Patch(facecolor=palette[label] / 255, edgecolor="grey", label=name)
+        for label, name in classes.items()
+    ]

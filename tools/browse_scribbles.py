@@ -1,0 +1,180 @@
+"""Look at a scribble data set: statistics and a contact sheet.
+
+    python tools/browse_scribbles.py data/pascal_scribble --out scribbles.png
+
+The data set lies in the folders of PascalScribbleDataset. What networks predict, as
+tools/predict.py writes it, can stand between the scribbles and the masks:
+
+    python tools/browse_scribbles.py data/sample --split val --ids val_0000 val_0001 \\
+        --predictions "cross entropy"=ce/masks "with DenseCRF"=densecrf/masks --out sheet.png
+"""
+
+import argparse
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich import box, print
+from rich.progress import track
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
+from mmseg_rloss.datasets.pascal_scribble import (
+    ID_LISTS,
+    LABEL_FOLDERS,
+    PHOTO_FOLDER,
+    DatasetNotFoundError,
+    PascalScribbleDataset,
+    find_id_list,
+)
+from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels
+
+VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    ids = read_ids(args.root, args.split)
+    absent = set(args.ids) - set(ids)
+    if absent:
+        raise SystemExit(f"The {args.split} split has no {', '.join(sorted(absent))}.")
+    statistics = Statistics()
+    for name in track(ids, "Counting"):
+        scribbles, mask = (read_labels(args.root, kind, name) for kind in ("scribble", "mask"))
+        statistics.add(scribbles, mask)
+    print(statistics.table(args.classes))
+    evenly = np.linspace(0, len(ids) - 1, min(args.count, len(ids))).astype(int)
+    chosen = args.ids or [ids[i] for i in evenly]
+    sheet = {name: pictures(args.root, name, dict(args.predictions)) for name in chosen}
+    legend = class_legend(statistics.names(args.classes), statistics.palette)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    draw_sheet(sheet, legend).savefig(args.out)
+    print(f"{args.out} shows {len(sheet)} of {len(ids)} photos.")
+
+
+def read_ids(root: Path, split: str) -> list[str]:
+    try:
+        id_list = root / find_id_list(root, split, LABEL_FOLDERS["scribble"])
+    except DatasetNotFoundError as error:
+        raise SystemExit(str(error)) from None
+    return id_list.read_text().split()
+
+
+def read_labels(root: Path, kind: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Labels and colours of a photo's scribbles or mask, where it has them."""
+    path = root / LABEL_FOLDERS[kind] / f"{name}.png"
+    return read_label_png(path) if path.exists() else None
+
+
+def pictures(root: Path, name: str, predictions: dict[str, Path]) -> dict[str, np.ndarray]:
+    """The row of a photo in the contact sheet."""
+    photo = np.array(Image.open(root / PHOTO_FOLDER / f"{name}.jpg").convert("RGB"))
+    row = {"photo": photo}
+    if scribbles := read_labels(root, "scribble", name):
+        row["scribbles"] = overlay_labels(photo, *scribbles, opacity=1)
+    for title, folder in predictions.items():
+        row[title] = overlay_labels(photo, *read_label_png(folder / f"{name}.png"))
+    if mask := read_labels(root, "mask", name):
+        row["mask"] = overlay_labels(photo, *mask)
+    return row
+
+
+@dataclass
+class Statistics:
+    """Counts over the scribbles of a split; pixels and images by label."""
+
+    images: int = 0
+    images_without: int = 0
+    pixels: int = 0
+    images_of: Counter = field(default_factory=Counter)
+    pixels_of: Counter = field(default_factory=Counter)
+    compared_of: Counter = field(default_factory=Counter)  # with masks
+    wrong_of: Counter = field(default_factory=Counter)
+    palette: np.ndarray | None = None
+
+    def add(
+        self,
+        scribbles: tuple[np.ndarray, np.ndarray] | None,
+        mask: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        self.images += 1
+        if scribbles is None or (scribbles[0] == UNLABELLED).all():
+            self.images_without += 1
+            return
+        labels, self.palette = scribbles
+        self.pixels += labels.size
+        drawn = labels != UNLABELLED
+        self.images_of.update(np.unique(labels[drawn]).tolist())
+        self.pixels_of.update(labels[drawn].tolist())
+        if mask is not None:
+            compared = drawn & (mask[0] != UNLABELLED)
+            self.compared_of.update(labels[compared].tolist())
+            self.wrong_of.update(labels[compared & (labels != mask[0])].tolist())
+
+    def names(self, classes: list[str]) -> dict[int, str]:
+        return {
+            label: classes[label] if label < len(classes) else f"label {label}"
+            for label in sorted(self.pixels_of)
+        }
+
+    def table(self, classes: list[str]) -> Table:
+        table = Table(box=box.SIMPLE, title=f"Scribbles of {self.images} images")
+        for column in ("", "images", "pixels", "of all pixels", "against the mask"):
+            table.add_column(column, justify="right" if column else "left")
+
+        def add_row(name: str, images: int, pixels: int, compared: int, wrong: int) -> None:
+            against = f"{wrong / compared:.2%}" if compared else "no mask"
+            share = f"{pixels / max(1, self.pixels):.2%}"
+            table.add_row(name, f"{images:,}", f"{pixels:,}", share, against)
+
+        for label, name in self.names(classes).items():
+            counters = (self.images_of, self.pixels_of, self.compared_of, self.wrong_of)
+            add_row(name, *(counter[label] for counter in counters))
+        table.add_section()
+        totals = (c.total() for c in (self.pixels_of, self.compared_of, self.wrong_of))
+        add_row("all classes", self.images - self.images_without, *totals)
+        table.add_row("without scribbles", f"{self.images_without:,}")
+        return table
+
+
+def title_and_folder(text: str) -> tuple[str, Path]:
+    title, separator, folder = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"must be TITLE=FOLDER, got {text}")
+    if not Path(folder).is_dir():
+        raise argparse.ArgumentTypeError(f"{folder} is no folder")
+    return title, Path(folder)
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    default = "(default: %(default)s)"
+    parser.add_argument("root", type=Path, help="folder of the data set")
+    parser.add_argument("--split", choices=list(ID_LISTS), default="train", help=default)
+    parser.add_argument("--out", type=Path, default=Path("scribbles.png"), help=f"sheet {default}")
+    parser.add_argument("--ids", nargs="+", default=[], help="photos for the sheet")
+    parser.add_argument(
+        "--count", type=int, default=12, help=f"or how many, evenly from the split {default}"
+    )
+    parser.add_argument(
+        "--predictions",
+        type=title_and_folder,
+        nargs="+",
+        default=[],
+        metavar="TITLE=FOLDER",
+        help="columns of label maps, NAME.png in a folder",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", default=VOC_CLASSES, help="names of the labels (default: VOC's)"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()
