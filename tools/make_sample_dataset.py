@@ -26,6 +26,7 @@ SCRIBBLED_SHARE = 0.023  # of a region; strokes end later than asked for, near 0
 STROKE_WIDTH = 2
 SUPERSAMPLING = 4
 MANIFEST = "sample.json"
+DRAWING = 1  # raise it with any change of the scenes: an older set is then not taken for complete
 SUFFIXES = {"JPEGImages": ".jpg", "SegmentationClassAug": ".png", "pascal_2012_scribble": ".png"}
 
 Polygons = list[np.ndarray]  # each (V, 2): x to the right, y down, about -1 to 1
@@ -310,6 +311,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     out = args.out
     recipe = {key: value for key, value in vars(args).items() if key != "out"}
+    recipe["drawing"] = DRAWING
     if is_complete(out, recipe):
         print(f"{out} is complete: nothing to do.")
         return

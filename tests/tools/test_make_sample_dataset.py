@@ -112,6 +112,14 @@ def test_a_set_with_a_file_gone_is_not_complete(tmp_path):
         make(tmp_path / "sample")
 
 
+def test_a_set_drawn_by_an_earlier_version_is_not_complete(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_sample_dataset, "DRAWING", make_sample_dataset.DRAWING - 1)
+    make(tmp_path / "sample")
+    monkeypatch.undo()
+    with pytest.raises(SystemExit, match="not the complete sample"):
+        make(tmp_path / "sample")
+
+
 def test_never_touches_a_folder_that_holds_something_else(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(SystemExit, match="--out"):
