@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich import box, print
 from rich.progress import track
 from rich.table import Table
@@ -31,7 +30,7 @@ from mmseg_rloss.datasets.pascal_scribble import (
     PascalScribbleDataset,
     find_id_list,
 )
-from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels
+from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels, read_photo
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 
@@ -72,7 +71,7 @@ def read_labels(root: Path, kind: str, name: str) -> tuple[np.ndarray, np.ndarra
 
 def pictures(root: Path, name: str, predictions: dict[str, Path]) -> dict[str, np.ndarray]:
     """The row of a photo in the contact sheet."""
-    photo = np.array(Image.open(root / PHOTO_FOLDER / f"{name}.jpg").convert("RGB"))
+    photo = read_photo(root / PHOTO_FOLDER / f"{name}.jpg")
     row = {"photo": photo}
     if scribbles := read_labels(root, "scribble", name):
         row["scribbles"] = overlay_labels(photo, *scribbles, opacity=1)

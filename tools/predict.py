@@ -3,12 +3,12 @@
     python tools/predict.py CONFIG CHECKPOINT photos/ --out predictions/
 
 writes predictions/masks/NAME.png, whose pixels are the network's class indices in the colours of
-the classes, and predictions/overlays/NAME.jpg. Photos in subfolders keep their subfolders.
+the classes, and predictions/overlays/NAME.jpg. Photos in subfolders keep their subfolders. With
+--save-scores, predictions/scores/NAME.npy holds the logits, float16 (classes, height, width).
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,51 +22,60 @@ import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside 
 from mmengine.device import get_device
 from mmseg.apis import inference_model, init_model
 
-from mmseg_rloss.datasets.label_png import write_label_png
-from mmseg_rloss.visualization import overlay_labels
+from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
+from mmseg_rloss.visualization import overlay_labels, read_photo
 
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    photos = dict(find_photos(args.photos))
+    photos = find_photos(args.photos)
     if not photos:
-        raise SystemExit(f"No photo ({', '.join(PHOTO_SUFFIXES)}) in {names(args.photos)}.")
-    model = init_model(args.config, args.checkpoint, device=args.device or get_device())
+        raise SystemExit(f"No photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named.")
+    model = init_model(args.config, args.checkpoint, device=get_device())
     palette = np.array(model.dataset_meta["palette"], dtype=np.uint8)
+    if len(palette) > UNLABELLED:
+        raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
     unreadable = []
-    for name, photo in track(photos.items(), "Predicting"):
+    for name, path in track(photos.items(), "Predicting"):
         try:
-            image = np.array(Image.open(photo).convert("RGB"))
+            photo = read_photo(path)
         except OSError:
-            unreadable.append(photo)
+            unreadable.append(path)
             continue
-        sample = inference_model(model, str(photo))
-        mask = sample.pred_sem_seg.cpu().numpy().data[0].astype(np.uint8)
-        mask_file = args.out / "masks" / f"{name}.png"
-        overlay_file = args.out / "overlays" / f"{name}.jpg"
-        for file in (mask_file, overlay_file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        write_label_png(mask, mask_file, palette)
-        Image.fromarray(overlay_labels(image, mask, palette)).save(overlay_file, quality=90)
-    print(f"{args.out} holds masks/ and overlays/ of {len(photos) - len(unreadable)} photos.")
+        sample = inference_model(model, str(path)).cpu().numpy()
+        mask = sample.pred_sem_seg.data[0].astype(np.uint8)
+        write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
+        overlay = Image.fromarray(overlay_labels(photo, mask, palette))
+        overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)
+        if args.save_scores:
+            scores = sample.seg_logits.data.astype(np.float16)
+            np.save(file(args.out, "scores", f"{name}.npy"), scores)
+    print(f"{args.out} holds the masks and overlays of {len(photos) - len(unreadable)} photos.")
     if unreadable:
-        raise SystemExit(f"{len(unreadable)} could not be read: {names(unreadable)}")
+        raise SystemExit(f"No photo, and left out: {', '.join(map(str, unreadable))}")
 
 
-def find_photos(paths: list[Path]) -> Iterator[tuple[str, Path]]:
-    """Each photo by its name without suffix, in a folder relative to that folder."""
+def find_photos(paths: list[Path]) -> dict[str, Path]:
+    """Each photo by its name without suffix, relative to the folder that was named."""
+    photos: dict[str, Path] = {}
     for path in paths:
-        if not path.is_dir():
-            yield path.stem, path
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in PHOTO_SUFFIXES:
-                yield str(file.relative_to(path).with_suffix("")), file
+        root = path if path.is_dir() else path.parent
+        for photo in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if path.is_dir() and photo.suffix.lower() not in PHOTO_SUFFIXES:
+                continue
+            name = str(photo.relative_to(root).with_suffix(""))
+            if photos.setdefault(name, photo) != photo:
+                raise SystemExit(f"{photos[name]} and {photo} would share a mask: rename one.")
+    return photos
 
 
-def names(paths: list[Path]) -> str:
-    return ", ".join(map(str, paths))
+def file(out: Path, *parts: str) -> Path:
+    """A file to write, in a folder that exists."""
+    path = out.joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -77,7 +86,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("checkpoint", help="its weights")
     parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders of photos")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--device", help="such as cpu or cuda:1 (default: the GPU where there is)")
+    parser.add_argument("--save-scores", action="store_true", help="write the logits, too")
     return parser.parse_args(argv)
 
 

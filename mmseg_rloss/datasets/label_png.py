@@ -31,6 +31,8 @@ def write_label_png(
 ) -> None:
     """Write a label map as a PNG that shows colours and reads back as the labels.
 
+    The file appears when it is whole, so that an interruption never leaves half of one.
+
     Args:
         labels (np.ndarray): uint8 of shape (H, W); 255 stands for unlabelled.
         path (str | Path): the file to write.
@@ -42,7 +44,9 @@ def write_label_png(
         colours[: len(palette)] = palette
     image = Image.fromarray(labels)
     image.putpalette(colours.tobytes())
-    image.save(path, format="PNG")
+    unfinished = Path(path).with_suffix(".unfinished")
+    image.save(unfinished, format="PNG")
+    unfinished.replace(path)
 
 
 def read_label_png(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,14 @@
-"""Pictures of label maps and of the loss; needs no MMSegmentation."""
+"""Pictures of label maps and of the loss."""
 
-from .labels import overlay_labels
+from .densecrf import draw_densecrf, figure_to_array
+from .overlay import overlay_labels, read_photo
 from .sheet import class_legend, draw_sheet
 
-__all__ = ["class_legend", "draw_sheet", "overlay_labels"]
+__all__ = [
+    "class_legend",
+    "draw_densecrf",
+    "draw_sheet",
+    "figure_to_array",
+    "overlay_labels",
+    "read_photo",
+]

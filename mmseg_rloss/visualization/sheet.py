@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -27,9 +28,8 @@ def draw_sheet(
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     axes = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
     for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        bare_axes(row)
         for axis, title in zip(row, titles, strict=True):
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
             if title in pictures:
                 axis.imshow(pictures[title])
         row[0].set_ylabel(name)
@@ -38,6 +38,13 @@ def draw_sheet(
     if legend:
         figure.legend(handles=legend, loc="outside lower center", ncols=8, frameon=False)
     return figure
+
+
+def bare_axes(axes: Sequence[Axes]) -> None:
+    """Leave of axes what a picture needs: titles and labels."""
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
 
 
 def _relative_height(pictures: Mapping[str, np.ndarray]) -> float:

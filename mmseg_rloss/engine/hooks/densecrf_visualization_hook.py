@@ -1,0 +1,70 @@
+"""Shows, while a Runner trains, what the DenseCRF loss asks of the network."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from ...models.head_check import losses_by_name
+from ...ops import DenseCRFLoss
+from ...visualization import draw_densecrf, figure_to_array
+from ..provide_images import find_segmentor
+
+
+@HOOKS.register_module()
+class DenseCRFVisualizationHook(Hook):
+    """Add a figure of every DenseCRFLoss to the Runner's visualizer, every ``interval`` iterations.
+
+    It is :func:`~mmseg_rloss.visualization.draw_densecrf` of the first photo of the batch as the
+    loss got it: cropped, mirrored, with the region of interest. The visualizer's backends decide
+    where it goes: LocalVisBackend writes ``vis_data/vis_image``, TensorboardVisBackend shows it
+    among the images.
+
+    Args:
+        interval: Iterations from one figure to the next.
+
+    Raises:
+        ValueError: ``interval`` is below 1.
+    """
+
+    def __init__(self, interval: int = 500) -> None:
+        if interval < 1:
+            raise ValueError(f"interval must be 1 iteration or more, not {interval}")
+        self.interval = interval
+        self._handles: list[RemovableHandle] = []
+        self._calls: dict[str, tuple[DenseCRFLoss, tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Watch the losses, if this iteration is to be drawn."""
+        if self.every_n_train_iters(runner, self.interval) and is_main_process():
+            for name, loss in losses_by_name(find_segmentor(runner.model)).items():
+                record = functools.partial(self._record, name)
+                self._handles.append(loss.layer.register_forward_hook(record))
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Draw what was recorded."""
+        while self._handles:
+            self._handles.pop().remove()
+        metainfo = runner.train_dataloader.dataset.metainfo
+        palette = np.array(metainfo["palette"], dtype=np.uint8)
+        while self._calls:
+            name, (layer, first) = self._calls.popitem()
+            figure = draw_densecrf([layer], *first, metainfo["classes"], palette)
+            runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
+
+    @torch.compiler.disable
+    def _record(
+        self, name: str, layer: DenseCRFLoss, batch: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        first_photo = tuple(tensor[0].detach() for tensor in batch)
+        self._calls[name] = layer, first_photo

@@ -1,0 +1,112 @@
+"""The DenseCRF loss of a prediction in one figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from ..datasets.label_png import UNLABELLED
+from ..ops import DenseCRFLoss
+from .overlay import overlay_labels
+from .sheet import COLUMN_WIDTH, bare_axes, class_legend
+
+MAX_CLASSES = 6  # in one figure; those with the most pixels
+
+
+def draw_densecrf(
+    losses: Sequence[DenseCRFLoss],
+    image: Tensor,
+    probabilities: Tensor,
+    region_of_interest: Tensor,
+    classes: Sequence[str],
+    palette: np.ndarray,
+) -> Figure:
+    """Draw the prediction over the photo, the loss, and its gradient for the classes present.
+
+    The heat maps show the gradient with respect to the probability of a class, with the sign
+    turned: how strongly neighbours of like colour pull a pixel towards that class.
+
+    Args:
+        losses: A row is drawn for each; they differ in their parameters.
+        image: (C, H, W), 0-255, RGB if C is 3.
+        probabilities: (K, H, W), of floating point.
+        region_of_interest: (H, W), 1 on the pixels that show the photo, 0 elsewhere.
+        classes: The names of the K classes.
+        palette: uint8 (K, 3), RGB.
+    """
+    prediction = probabilities.argmax(0).byte().cpu().numpy()  # (H, W)
+    prediction[region_of_interest.cpu().numpy() == 0] = UNLABELLED
+    overlay = overlay_labels(_displayable(image), prediction, palette)
+    present = _most_frequent(prediction)
+
+    height, width = prediction.shape
+    row_height = COLUMN_WIDTH * height / width + 0.3
+    size = COLUMN_WIDTH * (1 + len(present)) + 1.4, row_height * len(losses) + 0.4
+    figure = Figure(figsize=size, layout="constrained", dpi=120)
+    figure.get_layout_engine().set(wspace=0.01, hspace=0.01)
+    axes = figure.subplots(len(losses), 1 + len(present), squeeze=False)
+    for row, loss in zip(axes, losses, strict=True):
+        bare_axes(row)
+        value, gradient = _loss_and_gradient(loss, image, probabilities, region_of_interest)
+        row[0].imshow(overlay)
+        row[0].set_title(f"loss {value:.4g}")
+        row[0].set_ylabel(
+            f"sigma_rgb {loss.sigma_rgb:g}, sigma_xy {loss.sigma_xy:g}\n"
+            f"scale {loss.scale_factor:g}, weight {loss.weight:g}",
+            fontsize="small",
+        )
+        if present:  # There is none without a region of interest.
+            _draw_pulls(row[1:], -gradient[present].cpu().numpy())
+    for axis, label in zip(axes[0, 1:], present, strict=True):
+        axis.set_title(f"pull towards {classes[label]}")
+    legend = class_legend({label: classes[label] for label in present}, palette)
+    figure.legend(handles=legend, loc="outside lower center", ncols=8, frameon=False)
+    return figure
+
+
+def _draw_pulls(axes: np.ndarray, pulls: np.ndarray) -> None:
+    """One heat map for each of (present, H, W), on one scale, with a colour bar."""
+    # The pull grows with the area of an object: a linear scale would leave the small ones dark.
+    norm = PowerNorm(0.5, vmin=0, vmax=max(pulls.max(), np.finfo(pulls.dtype).tiny))
+    for axis, pull in zip(axes, pulls, strict=True):
+        mappable = axis.imshow(pull, cmap="inferno", norm=norm)
+    bar = axes[0].figure.colorbar(mappable, ax=axes, fraction=0.02, pad=0.01)
+    bar.set_label("$-$ d loss / d probability", fontsize="small")
+    bar.formatter.set_powerlimits((0, 0))
+    bar.locator = MaxNLocator(4)
+
+
+def figure_to_array(figure: Figure) -> np.ndarray:
+    """The pixels of a figure, uint8 (H, W, 3), RGB."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _loss_and_gradient(
+    loss: DenseCRFLoss, image: Tensor, probabilities: Tensor, region_of_interest: Tensor
+) -> tuple[float, Tensor]:
+    """The loss of one photo and its (K, H, W) gradient with respect to the probabilities."""
+    with torch.enable_grad():
+        probabilities = probabilities.detach().requires_grad_()
+        value = loss(image[None], probabilities[None], region_of_interest[None])
+    (gradient,) = torch.autograd.grad(value, probabilities)
+    return value.item(), gradient
+
+
+def _most_frequent(prediction: np.ndarray) -> list[int]:
+    """The labels present, in ascending order; of too many, those with the most pixels."""
+    labels, counts = np.unique(prediction[prediction != UNLABELLED], return_counts=True)
+    return sorted(labels[np.argsort(-counts, kind="stable")][:MAX_CLASSES].tolist())
+
+
+def _displayable(image: Tensor) -> np.ndarray:
+    """RGB, or the first band in grey of an image that is not RGB; uint8 (H, W, 3)."""
+    if len(image) != 3:
+        image = image[:1].expand(3, -1, -1)
+    return image.round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,79 @@
+"""The hook in MMEngine's Runner, with a backend that writes files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+from mmseg_rloss.engine import DenseCRFVisualizationHook
+from mmseg_rloss.engine.provide_images import find_segmentor
+from mmseg_rloss.visualization import draw_densecrf, figure_to_array
+from tests.engine.training import train, training_config, write_data_set
+
+CLASSES = ("a", "b", "c")
+PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], dtype=np.uint8)
+
+
+@HOOKS.register_module()
+class RecordLossInputs(Hook):
+    """Keeps what the layer was called with, iteration by iteration."""
+
+    def before_train(self, runner):
+        self.batches = []
+        self.layer = find_segmentor(runner.model).decode_head.loss_decode[1].layer
+        self.layer.register_forward_hook(self.record)
+
+    def record(self, layer, batch, loss):
+        if len(batch[0]) == 2:  # not the one photo of a figure
+            self.batches.append([tensor.detach() for tensor in batch])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A Runner after four iterations, of which every other one is drawn."""
+    root = tmp_path_factory.mktemp("visualization")
+    write_data_set(root / "set")
+    config = training_config(root / "set", root / "work_dir")
+    config["train_cfg"]["max_iters"] = 4
+    metainfo = dict(classes=CLASSES, palette=PALETTE.tolist())
+    config["train_dataloader"]["dataset"]["metainfo"] = metainfo
+    config["visualizer"] = dict(
+        type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")]
+    )
+    config["custom_hooks"] += [
+        dict(type="DenseCRFVisualizationHook", interval=2),
+        dict(type="RecordLossInputs"),
+    ]
+    return train(config)
+
+
+def pictures(runner) -> dict[str, np.ndarray]:
+    """What the local backend has written, RGB by file name."""
+    files = sorted(Path(runner.log_dir, "vis_data", "vis_image").iterdir())
+    return {file.name: cv2.imread(str(file))[..., ::-1] for file in files}
+
+
+def test_a_figure_every_so_many_iterations(trained):
+    assert list(pictures(trained)) == [f"decode_head.loss_decode.1_{step}.png" for step in (2, 4)]
+
+
+def test_it_shows_the_first_photo_as_the_loss_got_it(trained):
+    record = next(hook for hook in trained.hooks if isinstance(hook, RecordLossInputs))
+    assert len(record.batches) == 4
+    for iteration, picture in zip((1, 3), pictures(trained).values(), strict=True):
+        first = [tensor[0] for tensor in record.batches[iteration]]
+        figure = draw_densecrf([record.layer], *first, CLASSES, PALETTE)
+        assert np.array_equal(picture, figure_to_array(figure))
+
+
+def test_nothing_stays_on_the_loss(trained):
+    layer = find_segmentor(trained.model).decode_head.loss_decode[1].layer
+    assert len(layer._forward_hooks) == 1  # of RecordLossInputs
+
+
+def test_an_interval_below_one_is_refused():
+    with pytest.raises(ValueError, match="interval must be 1"):
+        DenseCRFVisualizationHook(interval=0)

@@ -1,0 +1,63 @@
+"""Photos and the label maps over them."""
+
+import mmcv
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_rloss.visualization import overlay_labels, read_photo
+
+PALETTE = np.array([[0, 0, 0], [200, 40, 0], [0, 90, 250]], dtype=np.uint8)
+EXIF_ORIENTATION = 0x0112
+LYING_ON_ITS_SIDE = 6
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+
+
+def test_unlabelled_pixels_show_the_photo_and_labelled_ones_their_colour(photo):
+    labels = np.full((6, 8), 255, dtype=np.uint8)
+    labels[2, 3:5] = 1, 2
+    overlay = overlay_labels(photo, labels, PALETTE, opacity=1)
+    assert overlay[2, 3:5].tolist() == PALETTE[1:].tolist()
+    assert np.array_equal(overlay[labels == 255], photo[labels == 255])
+
+
+def test_brightness_alone_shines_through():
+    photo = np.array([[[30, 60, 120], [70, 70, 70]]], dtype=np.uint8)  # of equal brightness
+    overlay = overlay_labels(photo, np.array([[1, 1]]), PALETTE, opacity=0.5)
+    assert overlay.tolist() == [[[135, 55, 35], [135, 55, 35]]]
+
+
+def test_leaves_the_photo_as_it_was(photo):
+    before = photo.copy()
+    overlay_labels(photo, np.ones((6, 8), dtype=np.uint8), PALETTE)
+    assert np.array_equal(photo, before)
+
+
+def test_a_photo_is_upright_as_the_network_gets_it(photo, tmp_path):
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = LYING_ON_ITS_SIDE
+    Image.fromarray(photo).save(tmp_path / "photo.png", exif=exif)
+    read = read_photo(tmp_path / "photo.png")
+    assert read.shape == (8, 6, 3)
+    assert np.array_equal(read, np.rot90(photo, -1))
+
+    Image.fromarray(photo).save(tmp_path / "photo.jpg", exif=exif)
+    of_the_network = mmcv.imread(str(tmp_path / "photo.jpg"), channel_order="rgb")
+    assert read_photo(tmp_path / "photo.jpg").shape == of_the_network.shape
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
+def test_photos_of_other_kinds_become_rgb(photo, tmp_path, mode):
+    suffix = "jpg" if mode == "CMYK" else "png"
+    Image.fromarray(photo).convert(mode).save(tmp_path / f"photo.{suffix}")
+    assert read_photo(tmp_path / f"photo.{suffix}").shape == (6, 8, 3)
+
+
+def test_a_file_that_is_no_photo_raises(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"no photo")
+    with pytest.raises(OSError):
+        read_photo(tmp_path / "photo.jpg")

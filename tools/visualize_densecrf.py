@@ -1,0 +1,156 @@
+"""Show the DenseCRF loss of predictions: its value, and its gradient for each class present.
+
+    python tools/visualize_densecrf.py CONFIG CHECKPOINT IMAGE ... --out pictures/
+
+draws one figure for each photo, with the parameters of the config's DenseCRFLoss. Several sigmas
+give a row for each pair of them, to choose bandwidths by looking:
+
+    ... --sigma-rgb 5 15 30 --sigma-xy 20 50 100
+
+Without a checkpoint, the predictions can be score maps, as `tools/predict.py --save-scores` writes
+them, NAME.npy in a folder, each (classes, height, width) of logits or probabilities:
+
+    python tools/visualize_densecrf.py --scores predictions/scores IMAGE ...
+
+The loss is computed at the size of the photo, whose pixels sigma_xy counts.
+"""
+
+import argparse
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
+
+# isort: split
+from mmengine.device import get_device
+from mmseg.apis import inference_model, init_model
+
+from mmseg_rloss.datasets import PascalScribbleDataset
+from mmseg_rloss.datasets.label_png import voc_palette
+from mmseg_rloss.models import DenseCRFLoss
+from mmseg_rloss.models.head_check import losses_by_name
+from mmseg_rloss.ops import DenseCRFLoss as DenseCRFLayer
+from mmseg_rloss.visualization import draw_densecrf, read_photo
+
+VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    source = SavedScores(args.scores) if args.scores else Network(*args.model)
+    losses = vary(source.loss, args)
+    for photo in track(args.photos, "Drawing"):
+        image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)  # (3, H, W)
+        scores = source.scores(photo)
+        if scores.shape[1:] != image.shape[1:]:
+            raise SystemExit(
+                f"The score map of {photo} is {tuple(scores.shape)}. It must be "
+                f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
+            )
+        figure = draw_densecrf(
+            losses,
+            image.to(scores.device),
+            to_probabilities(scores),
+            torch.ones(image.shape[1:]),
+            source.classes or names_of(len(scores)),
+            source.palette,
+        )
+        figure.savefig(args.out / f"{photo.stem}.png")
+    print(f"{args.out} holds {len(args.photos)} figures.")
+
+
+class Network:
+    """Predicts by a checkpoint; the parameters of the loss are its config's."""
+
+    def __init__(self, config: str, checkpoint: str) -> None:
+        self._model = init_model(config, checkpoint, device=get_device())
+        self.classes = self._model.dataset_meta["classes"]
+        self.palette = np.array(self._model.dataset_meta["palette"], dtype=np.uint8)
+        losses = losses_by_name(self._model).values()
+        self.loss = next(iter(losses), DenseCRFLoss()).layer
+
+    def scores(self, photo: Path) -> Tensor:
+        """(K, H, W)"""
+        return inference_model(self._model, str(photo)).seg_logits.data
+
+
+class SavedScores:
+    """Reads score maps; the parameters of the loss are rloss's."""
+
+    classes = None  # a map does not tell
+    palette = voc_palette()
+    loss = DenseCRFLoss().layer
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def scores(self, photo: Path) -> Tensor:
+        """(K, H, W)"""
+        return torch.from_numpy(np.load(self._folder / f"{photo.stem}.npy")).float()
+
+
+def names_of(count: int) -> list[str]:
+    if count == len(VOC_CLASSES):
+        return VOC_CLASSES
+    return [f"class {label}" for label in range(count)]
+
+
+def to_probabilities(scores: Tensor) -> Tensor:
+    """(K, H, W) of logits or probabilities; of one class, it and the background make two."""
+    if len(scores) == 1:  # MMSegmentation has passed them through a sigmoid.
+        return torch.cat([1 - scores, scores])
+    if scores.min() >= 0 and torch.allclose(scores.sum(0), scores.new_ones(()), atol=1e-2):
+        return scores
+    return scores.softmax(0)
+
+
+def vary(loss: DenseCRFLayer, args: argparse.Namespace) -> list[DenseCRFLayer]:
+    """The loss with each pair of the sigmas asked for."""
+    return [
+        DenseCRFLayer(
+            loss.weight if args.weight is None else args.weight,
+            sigma_rgb,
+            sigma_xy,
+            loss.scale_factor if args.scale_factor is None else args.scale_factor,
+        )
+        for sigma_rgb, sigma_xy in itertools.product(
+            args.sigma_rgb or [loss.sigma_rgb], args.sigma_xy or [loss.sigma_xy]
+        )
+    ]
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s CONFIG CHECKPOINT IMAGE ... [options]\n"
+        "       %(prog)s --scores FOLDER IMAGE ... [options]",
+    )
+    parser.add_argument("inputs", nargs="+", help="config, checkpoint, and photos; or just photos")
+    parser.add_argument("--scores", type=Path, metavar="FOLDER", help="of saved score maps")
+    parser.add_argument(
+        "--out", type=Path, default=Path("densecrf"), help="folder for the figures (%(default)s)"
+    )
+    own = "default: the config's, or rloss's"
+    parser.add_argument("--sigma-rgb", type=float, nargs="+", help=f"in grey levels ({own})")
+    parser.add_argument("--sigma-xy", type=float, nargs="+", help=f"in pixels ({own})")
+    parser.add_argument("--scale-factor", type=float, help=f"above 0, at most 1 ({own})")
+    parser.add_argument("--weight", type=float, help=f"factor of the loss ({own})")
+    args = parser.parse_args(argv)
+    args.model = [] if args.scores else args.inputs[:2]
+    args.photos = [Path(photo) for photo in args.inputs[len(args.model) :]]
+    if not args.photos:
+        parser.error("name at least one photo, after the config and the checkpoint")
+    return args
+
+
+if __name__ == "__main__":
+    main()
