@@ -8,4 +8,4 @@ if not torch.cuda.is_available():
     # Triton reads this when it is imported. Its interpreter runs the kernels on the CPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-import mmseg_rloss  # noqa: E402, F401
+import mmseg_rloss  # noqa: F401

@@ -101,7 +101,7 @@ def bilateral_filter(
 
 def _filter(values: Tensor, blur: str, *pixels: Any) -> Tensor | None:
     """Filter ``values`` (N, K, P) on the lattice of ``pixels``; None where the kernels cannot."""
-    if values.dtype != torch.float32 or not values.numel() or values.device in _failed_devices:
+    if values.dtype != torch.float32 or values.device in _failed_devices:
         return None
     try:
         with torch.cuda.device_of(values):
@@ -139,6 +139,9 @@ def build_lattice(
     point_of_slot = torch.empty_like(table, dtype=torch.int32)
     counters = vertices.new_zeros(2)
     rows = triton.next_power_of_2(dim + 1)
+    amd_warp_size = None
+    if torch.version.hip:
+        amd_warp_size = torch.cuda.get_device_properties(planes.device).warp_size
     search = {
         "capacity": capacity,
         "hash_shift": 65 - capacity.bit_length(),  # of 64 bits, log2(capacity) remain
@@ -154,7 +157,7 @@ def build_lattice(
         SCALES=tuple(reference.elevation_scales(dim)),
         HAS_POSITION=bool(width),
         PIXELS=_SEARCHED,
-        num_warps=_insertion_warps(rows, planes.device),
+        num_warps=insertion_warps(rows, amd_warp_size),
         enable_fp_fusion=False,
         **search,
     )
@@ -274,13 +277,13 @@ def _blocks(num_pixels: int, num_channels: int, block: int = _BLOCK) -> tuple[in
     return triton.cdiv(num_pixels, pixels), pixels, channels
 
 
-def _insertion_warps(rows: int, device: torch.device) -> int:
+def insertion_warps(rows: int, amd_warp_size: int | None) -> int:
     """Warps of a program that enters keys: few, each of which keeps 64 pairs of axes per thread.
 
     On AMD GPUs, Triton compares and swaps one element per thread and no more.
     """
-    if torch.version.hip:
-        return rows * _SEARCHED // torch.cuda.get_device_properties(device).warp_size
+    if amd_warp_size:
+        return rows * _SEARCHED // amd_warp_size
     return max(1, rows * rows * _SEARCHED // 2048)
 
 
