@@ -7,13 +7,13 @@ import threading
 
 import pytest
 import torch
-from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import bilateral_filter, gaussian_filter_exact, permutohedral_filter
 from mmseg_rloss.ops.backends import native, reference
 from mmseg_rloss.ops.library import autograd_op
+from tests.ops.golden import NAMES, load, relative_error
+from tests.ops.photos import photo
 
 SIGMAS = {"sigma_rgb": 15.0, "sigma_xy": 20.0}
 

@@ -4,10 +4,10 @@ import functools
 
 import pytest
 import torch
-from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
 
 from mmseg_rloss.ops.backends import native, reference
+from tests.ops.golden import NAMES, load, relative_error
+from tests.ops.photos import photo
 
 # Rounding of float32 and float64 sums over a few thousand pixels in different orders.
 TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-13}
