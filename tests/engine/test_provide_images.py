@@ -51,7 +51,7 @@ def padded(image, size):
         (dict(), 3),
         (dict(mean=[127.5], std=[60.0]), 1),
         (dict(), 1),
-        (dict(mean=[100.0] * 5, std=[50.0] * 5, bgr_to_rgb=True), 5),
+        (dict(mean=[100.0], std=[50.0], bgr_to_rgb=True), 5),
         (dict(), 5),
     ],
 )

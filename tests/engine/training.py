@@ -6,9 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from mmengine.runner import Runner
 
-from tests.engine.segmentors import IMAGENET, photos, segmentor_config
+from tests.engine.segmentors import IMAGENET, build_segmentor, photos, segmentor_config
 
 LOADING = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations")]
 PIPELINE = [
@@ -21,8 +22,16 @@ PIPELINE = [
 ]
 
 
+WITHOUT_CHANCE = [
+    *LOADING,
+    dict(type="LoadRegionOfInterest"),
+    dict(type="Pad", size=(32, 24)),
+    dict(type="PackScribbleInputs"),
+]
+
+
 def write_data_set(root: Path, count: int = 4) -> None:
-    """Photos of 20x28 in ``photos`` and scribbles on one row of each in ``labels``."""
+    """Photos of 20x28 in ``photos``, scribbles on one row of each in ``labels``, and weights."""
     for name in ("photos", "labels"):
         (root / name).mkdir(parents=True)
     for i, photo in enumerate(photos(*[(20, 28)] * count)):
@@ -30,12 +39,19 @@ def write_data_set(root: Path, count: int = 4) -> None:
         label[8] = i % 3
         cv2.imwrite(str(root / "photos" / f"{i}.png"), photo)
         cv2.imwrite(str(root / "labels" / f"{i}.png"), label)
+    model = build_segmentor(**IMAGENET)
+    torch.save(dict(state_dict=model.state_dict()), root / "initial.pth")
 
 
 def training_config(root: Path, work_dir: Path, pipeline: list[dict] = PIPELINE) -> dict:
-    """Two iterations of two photos each, as a config of MMSeg has them."""
+    """Two iterations of two photos each, as a config of MMSeg has them.
+
+    The statistics of batch norm are frozen, so that every image counts by itself.
+    """
+    model = segmentor_config(**IMAGENET)
+    model["backbone"]["norm_eval"] = True
     return dict(
-        model=segmentor_config(**IMAGENET),
+        model=model,
         work_dir=str(work_dir),
         train_dataloader=dict(
             batch_size=2,
@@ -49,6 +65,7 @@ def training_config(root: Path, work_dir: Path, pipeline: list[dict] = PIPELINE)
                 pipeline=pipeline,
             ),
         ),
+        load_from=str(root / "initial.pth"),
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=2),
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01)),
         custom_hooks=[dict(type="ProvideImagesHook")],

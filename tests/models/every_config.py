@@ -25,6 +25,7 @@ from mmseg_rloss.models.head_check import check_heads, losses_by_name
 
 # isort: split
 import mmseg
+from mmseg.models.decode_heads import cc_head
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -68,6 +69,9 @@ NOT_RUN = {
     "san_vit-b16": "its head cannot use the loss",
     "vpd_sd": "estimates depth",
 }
+# Their heads import operators of MMCV, which the maintained fork can do without; then they do not
+# build. The official stack has the operators that are plain Python beside any MMCV.
+NEED_MMCV_OPS = {"ccnet_r50-d8", "pointrend_r50", "san_vit-b16"}
 # The heads that take the loss, as a user would name them in a config.
 DECODE_HEADS = {
     name: ["model.decode_head"]
@@ -102,6 +106,11 @@ AUXILIARY_HEADS = {
     "stdc": [f"model.auxiliary_head.{i}" for i in range(3)],
     "upernet_swin": ["model.auxiliary_head"],
 }
+
+
+def lacks_ops_for(name: str) -> bool:
+    """Whether a config cannot be built because MMCV comes without operators."""
+    return name in NEED_MMCV_OPS and cc_head.CrissCrossAttention is None
 
 
 def load(name: str) -> Config:
