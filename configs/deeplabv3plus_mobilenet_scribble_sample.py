@@ -11,9 +11,9 @@ classes = ("background", "boat", "bottle", "cow", "pottedplant", "sheep", "tvmon
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1.0)
 densecrf = dict(
     type="DenseCRFLoss",
-    loss_weight=2e-7,
+    loss_weight=5e-6,
     sigma_rgb=15,
-    sigma_xy=40,
+    sigma_xy=20,
     scale_factor=0.5,
     loss_name="loss_densecrf",
 )
@@ -62,8 +62,10 @@ test_dataloader = val_dataloader
 max_iters = 600
 optimizer = dict(_delete_=True, type="AdamW", lr=3e-3, weight_decay=0.01)
 optim_wrapper = dict(optimizer=optimizer, paramwise_cfg=None)
+warmup_iters = 50
 param_scheduler = [
-    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False)
+    dict(type="LinearLR", start_factor=0.1, begin=0, end=warmup_iters, by_epoch=False),
+    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=warmup_iters, end=max_iters, by_epoch=False),
 ]
 train_cfg = dict(
     _delete_=True, type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters

@@ -124,7 +124,7 @@ class ObjectClass(NamedTuple):
 CLASSES = [
     ObjectClass(4, boat, stripes(np.pi / 4, 8), (200, 65, 55)),
     ObjectClass(5, bottle, stripes(0, 6), (35, 145, 115)),
-    ObjectClass(10, cow, patches(6), (160, 90, 40)),
+    ObjectClass(10, cow, patches(6), (110, 65, 40)),
     ObjectClass(16, pottedplant, grain, (115, 175, 50)),
     ObjectClass(17, sheep, dots(6), (225, 205, 130)),
     ObjectClass(20, tvmonitor, stripes(np.pi / 2, 6), (55, 75, 160)),
