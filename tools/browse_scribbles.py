@@ -74,7 +74,8 @@ def pictures(root: Path, name: str, predictions: dict[str, Path]) -> dict[str, n
     photo = read_photo(root / PHOTO_FOLDER / f"{name}.jpg")
     row = {"photo": photo}
     if scribbles := read_labels(root, "scribble", name):
-        row["scribbles"] = overlay_labels(photo, *scribbles, opacity=1)
+        pale = photo // 2 + 127  # dark colours show on it
+        row["scribbles"] = overlay_labels(pale, *scribbles, opacity=1)
     for title, folder in predictions.items():
         row[title] = overlay_labels(photo, *read_label_png(folder / f"{name}.png"))
     if mask := read_labels(root, "mask", name):

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..datasets.label_png import UNLABELLED
 from ..ops import DenseCRFLoss
 from .overlay import overlay_labels
-from .sheet import COLUMN_WIDTH, bare_axes, class_legend
+from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
 
 MAX_CLASSES = 6  # in one figure; those with the most pixels
 
@@ -64,8 +64,7 @@ def draw_densecrf(
             _draw_pulls(row[1:], -gradient[present].cpu().numpy())
     for axis, label in zip(axes[0, 1:], present, strict=True):
         axis.set_title(f"pull towards {classes[label]}")
-    legend = class_legend({label: classes[label] for label in present}, palette)
-    figure.legend(handles=legend, loc="outside lower center", ncols=8, frameon=False)
+    draw_legend(figure, class_legend({label: classes[label] for label in present}, palette))
     return figure
 
 

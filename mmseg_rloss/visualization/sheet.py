@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 COLUMN_WIDTH = 2.2  # inches
 TITLE_HEIGHT = 0.3
+LEGEND_WIDTH = 1.3  # of an entry
 
 
 def draw_sheet(
@@ -36,7 +37,7 @@ def draw_sheet(
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     if legend:
-        figure.legend(handles=legend, loc="outside lower center", ncols=8, frameon=False)
+        draw_legend(figure, legend)
     return figure
 
 
@@ -58,3 +59,9 @@ def class_legend(classes: Mapping[int, str], palette: np.ndarray) -> list[Patch]
         Patch(facecolor=palette[label] / 255, edgecolor="grey", label=name)
         for label, name in classes.items()
     ]
+
+
+def draw_legend(figure: Figure, patches: Sequence[Patch]) -> None:
+    """Below the figure, in as many lines as it takes."""
+    columns = max(1, int(figure.get_figwidth() / LEGEND_WIDTH))
+    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)

@@ -68,8 +68,9 @@ def test_heat_maps_are_the_fall_of_the_loss_with_the_probability(image, region):
             assert maps[f"c{label}"][place] == pytest.approx(fall / 1e-4, rel=1e-3)
 
 
-def test_all_heat_maps_of_a_loss_have_one_scale_from_zero_to_the_largest(image, region):
-    figure = draw(image, stripes(2, 2, 2, 5), region)
+@pytest.mark.parametrize("widest", [2, 5])
+def test_all_heat_maps_of_a_loss_have_one_scale_from_zero_to_the_largest(image, region, widest):
+    figure = draw(image, stripes(2, widest, widest, 5), region)
     largest = max(heat.max() for heat in heat_maps(figure).values())
     limits = {axis.images[0].get_clim() for axis in figure.axes[1:3]}
     assert limits == {(0, largest)}
