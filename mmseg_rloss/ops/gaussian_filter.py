@@ -177,7 +177,7 @@ def check_positive(name: str, value: float) -> None:
     """Raise unless ``value`` is a positive, finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive and finite, not {value}")
 
 

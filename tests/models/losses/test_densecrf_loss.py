@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmseg_rloss.ops import densecrf_loss
 
@@ -153,3 +154,28 @@ def test_nothing_of_it_is_saved_with_the_network(batch):
     loss = build()
     loss.provide(*batch)
     assert loss.state_dict() == {}
+
+
+def test_it_compiles_once_for_all_batches_without_a_graph_break(batch):
+    torch.compiler.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    check_compiled(build(), batch, counter)
+    assert counter.frame_count == 1
+
+
+def test_losses_of_several_parameters_compile_without_a_graph_break(batch):
+    torch.compiler.reset()
+    for sigma_xy in (3.0, 10.0, 7.0):
+        check_compiled(build(sigma_xy=sigma_xy), batch, "aot_eager")
+
+
+def check_compiled(loss, batch, backend):
+    compiled = torch.compile(loss, backend=backend, fullgraph=True)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        logits = torch.randn(2, 4, 12, 16, requires_grad=True)
+        loss.provide(batch[0].roll(seed, dims=3), batch[1])
+        (actual,) = torch.autograd.grad(call(compiled, logits), logits)
+        (expected,) = torch.autograd.grad(call(loss, logits), logits)
+        torch.testing.assert_close(actual, expected)
+        loss.take_back()
