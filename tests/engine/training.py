@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmseg.registry import HOOKS
 
 from tests.engine.segmentors import IMAGENET, build_segmentor, photos, segmentor_config
 
@@ -91,3 +95,18 @@ def logged(runner: Runner, name: str) -> list[float]:
     """What a Runner has logged under a name, iteration by iteration."""
     history, _ = runner.message_hub.get_scalar(f"train/{name}").data
     return list(history)
+
+
+@HOOKS.register_module()
+class WriteLosses(Hook):
+    """Writes what each process gets as its own losses, for a test to read."""
+
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        self.losses.append({name: float(value) for name, value in outputs.items()})
+
+    def after_train(self, runner) -> None:
+        path = Path(runner.work_dir, f"losses_{get_rank()}.json")
+        path.write_text(json.dumps(self.losses))
