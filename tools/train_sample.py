@@ -19,12 +19,15 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import voc_palette
+from mmseg_rloss.visualization import class_legend, draw_sheet, read_photo
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path("data/sample")
 CONFIG = "configs/deeplabv3plus_mobilenet_scribble_sample.py"
 REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
 WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
+
+ONE_PICTURE_IN = 8  # validation scenes
 
 
 def main() -> None:
@@ -66,17 +69,25 @@ def is_newer(path: Path, other: Path) -> bool:
 
 
 def draw(evaluation: Path, classes: list[str]) -> Path:
-    """Set photo, prediction and mask side by side; return the folder of the pictures."""
+    """Draw some scenes with their predictions and masks; return the file."""
     labels = [PascalScribbleDataset.METAINFO["classes"].index(name) for name in classes]
     colours = voc_palette()[labels]  # those of the masks, which number all of VOC's classes
-    pictures = evaluation / "pictures"
-    pictures.mkdir(exist_ok=True)
-    for path in (evaluation / "predictions").glob("*.png"):
-        photo = Image.open(DATA / "JPEGImages" / f"{path.stem}.jpg")
-        mask = Image.open(DATA / "SegmentationClassAug" / path.name).convert("RGB")
-        prediction = colours[np.asarray(Image.open(path))]
-        Image.fromarray(np.hstack([photo, prediction, mask])).save(pictures / path.name)
+    predictions = sorted((evaluation / "predictions").glob("*.png"))[::ONE_PICTURE_IN]
+    rows = {path.stem: scene(path, colours) for path in predictions}
+    pictures = evaluation / "predictions.png"
+    draw_sheet(rows, class_legend(dict(enumerate(classes)), colours)).savefig(pictures, dpi=150)
     return pictures
+
+
+def scene(prediction: Path, colours: np.ndarray) -> dict[str, np.ndarray]:
+    """The pictures of one scene, uint8 (H, W, 3) RGB."""
+    photo = DATA / "JPEGImages" / f"{prediction.stem}.jpg"
+    mask = DATA / "SegmentationClassAug" / prediction.name
+    return {
+        "photo": read_photo(photo),
+        "prediction": colours[np.asarray(Image.open(prediction))],
+        "mask": np.asarray(Image.open(mask).convert("RGB")),
+    }
 
 
 def report(checkpoint: Path, scores: Path, pictures: Path) -> None:
@@ -84,7 +95,7 @@ def report(checkpoint: Path, scores: Path, pictures: Path) -> None:
         f"""
 mIoU on the sample's validation scenes: {json.loads(scores.read_text())["mIoU"]:.1f} %
   checkpoint  {checkpoint}
-  pictures    {pictures} (photo, prediction, mask)
+  pictures    {pictures}
 
 On with the real PASCAL VOC: fill data/pascal_scribble, or name the folder in the environment
 variable PASCAL_SCRIBBLE_ROOT (the last command says what it lacks), and then

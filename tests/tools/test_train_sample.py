@@ -1,0 +1,84 @@
+"""train_sample: the whole of it on a schedule of two iterations, and then again."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_rloss.datasets import PascalScribbleDataset
+from mmseg_rloss.datasets.label_png import voc_palette
+from tools import make_sample_dataset, train_sample
+
+ROOT = Path(__file__).parents[2]
+SHORT_CONFIG = f"""
+_base_ = "{ROOT / train_sample.CONFIG}"
+classes = {{{{_base_.classes}}}}
+data = dict(data_root="data/sample")
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=data)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)
+test_dataloader = val_dataloader
+train_cfg = dict(max_iters=2, val_interval=2)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with nothing made in it yet, whose sample is small and its training short."""
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    maker = tmp_path / "tools" / "make_sample_dataset.py"
+    recipe = maker.read_text()
+    for scenes, fewer in {"300": "8", "60": "9"}.items():
+        assert f"default={scenes}," in recipe
+        recipe = recipe.replace(f"default={scenes},", f"default={fewer},")
+    maker.write_text(recipe)
+    (tmp_path / "mmseg_rloss").symlink_to(ROOT / "mmseg_rloss")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / train_sample.CONFIG).write_text(SHORT_CONFIG)
+    return tmp_path
+
+
+def train(checkout):
+    """What a call prints, as the commands that it runs and the rest."""
+    process = subprocess.run(
+        [sys.executable, checkout / "tools" / "train_sample.py"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    commands = re.findall(r"^\+ python tools/(\w+)\.py", process.stdout, re.MULTILINE)
+    return commands, process.stdout
+
+
+def test_a_second_call_tells_the_same_without_training(checkout):
+    commands, first = train(checkout)
+    assert commands == ["make_sample_dataset", "train", "test"]
+    commands, second = train(checkout)
+    assert commands == ["make_sample_dataset"]
+
+    end = first[first.index("mIoU on the sample") :]
+    assert second.endswith(end)
+    assert "configs/deeplabv3plus_mobilenet_scribble.py" in end
+    for title in ("checkpoint", "pictures"):
+        assert (checkout / re.search(rf"{title} +(\S+)", end)[1]).is_file()
+    tested = re.findall(r"Iter\(test\).* mIoU: ([\d.]+)", first)[-1]
+    assert f"{float(tested):.1f} %" in end
+
+
+def test_a_right_prediction_is_drawn_as_the_mask_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_sample_dataset.main(["--train", "1", "--val", "1"])
+    mask = np.array(Image.open("data/sample/SegmentationClassAug/val_0000.png"))
+    voc_labels = np.unique(mask)
+    prediction = tmp_path / "val_0000.png"
+    Image.fromarray(np.searchsorted(voc_labels, mask).astype(np.uint8)).save(prediction)
+    pictures = train_sample.scene(prediction, voc_palette()[voc_labels])
+    np.testing.assert_array_equal(pictures["prediction"], pictures["mask"])
+    assert len(voc_labels) > 1
+    background, *_ = PascalScribbleDataset.METAINFO["palette"]
+    assert (pictures["mask"][mask == 0] == background).all()
