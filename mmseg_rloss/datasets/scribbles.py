@@ -34,7 +34,7 @@ def draw_scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_points(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One dot, five pixels wide, in the heart of each connected region of a mask.
+    """One dot, as wide as a stroke, in the heart of each connected region of a mask.
 
     Arguments and result are those of :func:`draw_scribbles`.
     """
@@ -59,12 +59,27 @@ def _regions(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             yield label, cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
+def draw_stroke(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Draw a polyline with a square brush of STROKE_WIDTH pixels.
+
+    Args:
+        points (np.ndarray): (M, 2), x and y in pixels, of one point or more, inside or outside.
+        shape (tuple[int, int]): height and width of the canvas.
+
+    Returns:
+        np.ndarray: bool of that shape.
+    """
+    canvas = np.zeros(shape, dtype=np.uint8)
+    corners = np.round(points).astype(np.int32)
+    # The last point twice: OpenCV draws nothing from a single one. Its own thickness of 3 makes
+    # lines of 3 or 5 pixels, depending on its version; the brush does not.
+    cv2.polylines(canvas, [np.concatenate([corners, corners[-1:]])], False, 1)
+    return cv2.dilate(canvas, np.ones((STROKE_WIDTH, STROKE_WIDTH), dtype=np.uint8)) == 1
+
+
 def _paint(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Where a line through (M, 2) points covers the region, (H, W) bool; never nowhere."""
-    line = np.zeros(depth.shape, dtype=np.uint8)
-    ends_too = np.concatenate([points, points[-1:]])  # a line of one point has a length of zero
-    cv2.polylines(line, [np.round(ends_too).astype(np.int32)], False, 1, STROKE_WIDTH)
-    covered = (line == 1) & (depth >= min(MARGIN, depth.max()))
+    """Where a stroke through (M, 2) points covers the region, (H, W) bool; never nowhere."""
+    covered = draw_stroke(points, depth.shape) & (depth >= min(MARGIN, depth.max()))
     return covered if covered.any() else depth == depth.max()
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
+from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles, draw_stroke
 
 UNLABELLED = 255
 
@@ -73,8 +73,8 @@ def test_the_seed_decides(mask):
 def test_points_are_dots_in_the_heart_of_a_region(mask):
     points = draw_points(mask, rng())
     rows, columns = np.nonzero(points == 1)
-    assert 1 <= len(rows) <= 13
-    assert np.ptp(rows) <= 4 and np.ptp(columns) <= 4
+    assert 1 <= len(rows) <= 9
+    assert np.ptp(rows) <= 2 and np.ptp(columns) <= 2
     assert 12 < rows.mean() < 19
 
 
@@ -96,3 +96,20 @@ def test_masks_of_any_size(shape):
 def test_a_mask_without_labels_stays_without():
     mask = np.full((20, 30), UNLABELLED, dtype=np.uint8)
     assert np.array_equal(draw_scribbles(mask, rng()), mask)
+
+
+def test_a_stroke_is_three_pixels_wide():
+    stroke = draw_stroke(np.array([[4.2, 4.0], [11.0, 3.6], [11, 9]]), (15, 20))
+    expected = np.zeros((15, 20), dtype=bool)
+    expected[3:6, 3:13] = expected[3:11, 10:13] = True
+    assert np.array_equal(stroke, expected)
+
+
+def test_a_stroke_of_one_point_is_a_dot():
+    assert np.argwhere(draw_stroke(np.array([[4, 2]]), (9, 9))).mean(axis=0).tolist() == [2, 4]
+    assert draw_stroke(np.array([[4, 2]]), (9, 9)).sum() == 9
+
+
+def test_a_stroke_may_leave_the_canvas():
+    assert draw_stroke(np.array([[-50, 5], [50, 5]]), (9, 9)).sum() == 3 * 9
+    assert not draw_stroke(np.array([[-50, -50]]), (9, 9)).any()

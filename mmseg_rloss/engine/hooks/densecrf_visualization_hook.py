@@ -57,10 +57,10 @@ class DenseCRFVisualizationHook(Hook):
             self._handles.pop().remove()
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
-        while self._calls:
-            name, (layer, first) = self._calls.popitem()
+        for name, (layer, first) in self._calls.items():
             figure = draw_densecrf([layer], *first, metainfo["classes"], palette)
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
+        self._calls.clear()
 
     @torch.compiler.disable
     def _record(

@@ -1,0 +1,282 @@
+"""The converter on small sources in each of the forms in which they are to be had."""
+
+import os
+import shutil
+import signal
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from mmseg_rloss.datasets import PascalScribbleDataset
+from tools.dataset_converters import pascal_scribble
+
+SIZE = (24, 32)  # height, width
+TRAIN, SBD, VAL = ("2007_000001", "2007_000002"), ("2008_000003",), ("2007_000004",)
+XML = """<annotation><filename>x.jpg</filename>
+<size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+<polygon><tag>background</tag>
+<point><X>4</X><Y>5</Y></point><point><X>20</X><Y>5</Y></point></polygon>
+<polygon><tag>cow</tag>
+<point><X>10</X><Y>2</Y></point><point><X>10</X><Y>20</Y></point></polygon>
+</annotation>"""
+
+
+def photo(path: Path, size: tuple[int, int] = SIZE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(list(path.stem.encode())).integers(0, 256, (*size, 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def grey(path: Path, labels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(labels).save(path)
+
+
+def mask(label: int) -> np.ndarray:
+    labels = np.zeros(SIZE, dtype=np.uint8)
+    labels[5:15, 5:15] = label
+    labels[15, 5:15] = 255
+    return labels
+
+
+@pytest.fixture
+def sources(tmp_path) -> Path:
+    """VOCdevkit with masks of its own photos, SBD's masks of all, ScribbleSup's XML files."""
+    voc = tmp_path / "VOCdevkit" / "VOC2012"
+    lists = voc / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("\n".join(TRAIN))
+    (lists / "val.txt").write_text("\n".join(VAL) + "\n")
+    for name in (*TRAIN, *SBD, *VAL, "2009_000005"):  # the last is not for segmentation
+        photo(voc / "JPEGImages" / f"{name}.jpg")
+    for name in (*TRAIN, *VAL):
+        grey(voc / "SegmentationClass" / f"{name}.png", mask(10))
+    for name in (*TRAIN, *SBD, *VAL):
+        grey(tmp_path / "SegmentationClassAug" / f"{name}.png", mask(12))
+        xml = tmp_path / "xml" / f"{name}.xml"
+        xml.parent.mkdir(exist_ok=True)
+        xml.write_text(XML.format(height=SIZE[0], width=SIZE[1]))
+    return tmp_path
+
+
+def convert(root: Path, *options: str, voc="VOCdevkit", masks="SegmentationClassAug", xml="xml"):
+    paths = {"--out": "out", "--voc": voc, "--masks": masks, "--scribbles": xml}
+    arguments = [text for option, name in paths.items() for text in (option, str(root / name))]
+    pascal_scribble.main([*arguments, *options])
+    return root / "out"
+
+
+def labels(out: Path, folder: str, name: str) -> np.ndarray:
+    with Image.open(out / folder / f"{name}.png") as image:
+        return np.array(image)
+
+
+def refused(root: Path, *options: str, **sources: str) -> str:
+    """What the tool says when it stops; it must leave nothing behind."""
+    with pytest.raises(SystemExit) as stop:
+        convert(root, *options, **sources)
+    assert not list(root.glob("out*"))
+    return str(stop.value)
+
+
+def test_the_result_is_the_data_set_of_the_configs(sources):
+    out = convert(sources, "--partial")
+    lists = out / "ImageSets" / "Segmentation"
+    assert (lists / "train_aug.txt").read_text().split() == [*TRAIN, *SBD]
+    assert (lists / "val.txt").read_text().split() == list(VAL)
+    assert len(PascalScribbleDataset(out, split="train", labels="scribble")) == 3
+    assert len(PascalScribbleDataset(out, split="train", labels="mask")) == 3
+    assert len(PascalScribbleDataset(out, split="val", labels="mask")) == 1
+    assert sorted(path.stem for path in (out / "JPEGImages").iterdir()) == sorted(
+        [*TRAIN, *SBD, *VAL]
+    )
+    source = sources / "VOCdevkit/VOC2012/JPEGImages/2007_000001.jpg"
+    assert (out / "JPEGImages/2007_000001.jpg").read_bytes() == source.read_bytes()
+
+
+def test_masks_are_those_of_voc_and_where_it_has_none_of_sbd(sources):
+    out = convert(sources, "--partial")
+    assert np.array_equal(labels(out, "SegmentationClassAug", VAL[0]), mask(10))
+    assert np.array_equal(labels(out, "SegmentationClassAug", TRAIN[0]), mask(10))
+    assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
+
+
+def test_polylines_are_three_pixels_wide_and_later_ones_on_top(sources):
+    scribbles = labels(convert(sources, "--partial"), "pascal_2012_scribble", SBD[0])
+    assert scribbles.shape == SIZE
+    assert np.array_equal(np.unique(scribbles), [0, 10, 255])
+    assert np.flatnonzero(scribbles[:, 16] != 255).tolist() == [4, 5, 6]
+    assert np.flatnonzero(scribbles[12] != 255).tolist() == [9, 10, 11]
+    assert scribbles[5, 10] == 10, "the cow was drawn after the background"
+    assert scribbles[5, 5] == 0
+    assert np.count_nonzero(scribbles != 255) == 3 * 19 + 3 * 21 - 9
+
+
+def test_a_polyline_of_one_point_is_a_dot(sources):
+    (sources / "xml" / f"{SBD[0]}.xml").write_text(
+        "<annotation><size><width>32</width><height>24</height></size><polygon><tag>dog</tag>"
+        "<point><X>20</X><Y>11</Y></point></polygon></annotation>"
+    )
+    scribbles = labels(convert(sources, "--partial"), "pascal_2012_scribble", SBD[0])
+    rows, columns = np.nonzero(scribbles == 12)
+    assert len(rows) == 9 and (rows.mean(), columns.mean()) == (11, 20)
+
+
+def test_label_maps_get_the_palette_of_voc(sources):
+    out = convert(sources, "--partial")
+    for folder in ("SegmentationClassAug", "pascal_2012_scribble"):
+        with Image.open(out / folder / f"{TRAIN[0]}.png") as image:
+            assert image.mode == "P"
+            assert image.getpalette()[30:33] == [64, 128, 0]  # cow
+
+
+def test_sources_may_be_tars_and_scribbles_pngs_and_masks_of_sbd_itself(sources):
+    with tarfile.open(sources / "voc.tar", "w") as tar:
+        tar.add(sources / "VOCdevkit", "VOCdevkit")
+    for name in (*TRAIN, *SBD):
+        grey(sources / "png" / f"{name}.png", np.where(mask(7) == 7, 7, 255).astype(np.uint8))
+        for folder, label in (("cls", 12), ("inst", 1)):
+            path = sources / "sbd" / "dataset" / folder / f"{name}.mat"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            savemat(path, {"GTcls": {"Segmentation": mask(label)}})
+    with tarfile.open(sources / "benchmark.tgz", "w:gz") as tar:
+        tar.add(sources / "sbd", "benchmark_RELEASE")
+    out = convert(sources, "--partial", voc="voc.tar", masks="benchmark.tgz", xml="png")
+    assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
+    assert np.count_nonzero(labels(out, "pascal_2012_scribble", SBD[0]) == 7) == 100
+    assert len(PascalScribbleDataset(out)) == 3
+
+
+def test_another_year_of_voc_beside_it_does_no_harm(sources):
+    lists = sources / "VOCdevkit" / "VOC2007" / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for split in ("train", "val"):
+        (lists / f"{split}.txt").write_text("000032\n")
+    ids = (convert(sources, "--partial") / "ImageSets/Segmentation/val.txt").read_text()
+    assert ids.split() == list(VAL)
+
+
+def test_a_part_of_the_data_is_what_all_sources_have(sources):
+    (sources / "xml" / f"{TRAIN[0]}.xml").unlink()
+    (sources / "VOCdevkit/VOC2012/JPEGImages" / f"{SBD[0]}.jpg").unlink()
+    ids = (convert(sources, "--partial") / "ImageSets/Segmentation/train_aug.txt").read_text()
+    assert ids.split() == [TRAIN[1]]
+
+
+def test_counts_are_held_to_those_of_the_full_data_set(sources):
+    message = refused(sources)
+    assert "3 train and 1 val" in message
+    assert "10,582 train and 1,449 val" in message and "--partial" in message
+
+
+def test_tells_of_every_missing_source_where_it_is_to_be_had(tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        pascal_scribble.main(["--out", str(tmp_path / "out"), "--voc", str(tmp_path / "voc.tar")])
+    message = str(stop.value)
+    assert f"--voc: {tmp_path}/voc.tar does not exist" in message
+    assert "--masks: not named" in message and "--scribbles: not named" in message
+    for words in ("VOCtrainval_11-May-2012.tar", "SegmentationClassAug", "ScribbleSup"):
+        assert words in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def broken_photo(root: Path) -> None:
+    path = root / "VOCdevkit/VOC2012/JPEGImages" / f"{SBD[0]}.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def other_size(root: Path) -> None:
+    photo(root / "VOCdevkit/VOC2012/JPEGImages" / f"{SBD[0]}.jpg", (32, 24))
+
+
+def strange_label(root: Path) -> None:
+    grey(root / "SegmentationClassAug" / f"{SBD[0]}.png", mask(77))
+
+
+def coloured_mask(root: Path) -> None:
+    photo(root / "SegmentationClassAug" / f"{SBD[0]}.png")
+
+
+def change_xml(old: str, new: str):
+    def change(root: Path) -> None:
+        path = root / "xml" / f"{SBD[0]}.xml"
+        path.write_text(path.read_text().replace(old, new))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage, words",
+    [
+        (broken_photo, "2008_000003.jpg is unreadable"),
+        (other_size, "the mask has (24, 32) pixels, the photo (32, 24)"),
+        (strange_label, "the mask has the labels [77]"),
+        (coloured_mask, "has the channels RGB"),
+        (change_xml("cow", "unicorn"), "unknown class 'unicorn'"),
+        (change_xml("</annotation>", ""), "the XML is broken"),
+        (change_xml("<width>32</width>", ""), "'' for size/width, not a number"),
+        (change_xml("<X>4</X>", "<X>four</X>"), "'four' for X, not a number"),
+        (change_xml("<height>24", "<height>25"), "the scribble has (25, 32) pixels"),
+        (change_xml("<polygon><tag>cow", "<polygon></polygon><polygon><tag>cow"), "class ''"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_every_file_is_checked(sources, damage, words):
+    damage(sources)
+    message = refused(sources, "--partial")
+    assert message.startswith("1 photos cannot be used, nothing was kept:\n  2008_000003: ")
+    assert words in message
+
+
+def test_a_tar_that_is_none_is_told(sources):
+    (sources / "voc.tar").write_bytes(b"no tar")
+    assert "not be opened" in refused(sources, voc="voc.tar")
+
+
+def test_a_second_run_says_that_it_is_complete_and_leaves_it_alone(sources, capsys):
+    out = convert(sources, "--partial")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    shutil.rmtree(sources / "VOCdevkit")  # no longer needed
+    convert(sources, "--partial")
+    assert "complete" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "path", ["JPEGImages/2007_000004.jpg", "SegmentationClassAug/2008_000003.png", "ImageSets"]
+)
+def test_a_result_that_lacks_something_is_not_complete(sources, path):
+    out = convert(sources, "--partial")
+    lost = out / path
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    with pytest.raises(SystemExit, match="not complete"):
+        convert(sources, "--partial")
+
+
+def test_nothing_is_left_of_an_interrupted_run(sources):
+    folders = {
+        "xml": ".xml",
+        "SegmentationClassAug": ".png",
+        "VOCdevkit/VOC2012/JPEGImages": ".jpg",
+    }
+    for folder, suffix in folders.items():
+        for i in range(300):  # enough to be interrupted in
+            link = sources / folder / f"2010_{i:06}{suffix}"
+            link.hardlink_to(sources / folder / f"{SBD[0]}{suffix}")
+    stopper = threading.Thread(target=interrupt_when_it_has_begun, args=[sources], daemon=True)
+    stopper.start()
+    with pytest.raises(KeyboardInterrupt):
+        convert(sources, "--partial")
+    assert not list(sources.glob("out*"))
+
+
+def interrupt_when_it_has_begun(root: Path) -> None:
+    while not list(root.glob("out*/JPEGImages/*.jpg")):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does

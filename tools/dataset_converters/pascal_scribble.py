@@ -1,0 +1,305 @@
+"""Bring PASCAL VOC 2012 and ScribbleSup's scribbles into the layout of the configs.
+
+    python tools/dataset_converters/pascal_scribble.py --voc VOCtrainval_11-May-2012.tar \\
+        --masks SegmentationClassAug --scribbles pascal_2012 --out data/pascal_scribble
+
+Each source is a folder or a tar; called without them, the tool tells where they are to be had.
+Every file is read and checked on the way. The result appears as a whole, or not at all.
+"""
+
+import argparse
+import io
+import re
+import shutil
+import signal
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+from scipy.io import loadmat
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
+from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
+from mmseg_rloss.datasets.pascal_scribble import (
+    ID_LISTS,
+    LABEL_FOLDERS,
+    MAX_NAMES,
+    PHOTO_FOLDER,
+    DatasetFilesError,
+    DatasetNotFoundError,
+    PascalScribbleDataset,
+    check_files,
+    find_id_list,
+)
+from mmseg_rloss.datasets.scribbles import draw_stroke
+
+CLASSES = PascalScribbleDataset.METAINFO["classes"]
+COUNTS = {"train": 10_582, "val": 1_449}
+SOURCES = {
+    "voc": """the photos of PASCAL VOC 2012: VOCtrainval_11-May-2012.tar, or the folder VOCdevkit
+    in it. It is the "training/validation data" of the challenge's page,
+    host.robots.ox.ac.uk/pascal/VOC/voc2012""",
+    "masks": """the masks of the Semantic Boundaries Dataset (SBD): the PNGs of the folder
+    SegmentationClassAug, which many semantic segmentation projects offer as "SBD augmented VOC",
+    or the folder dataset/cls of SBD's own benchmark.tgz""",
+    "scribbles": """the scribbles of ScribbleSup: the XML files of the authors' page,
+    jifengdai.org/downloads/scribble_sup, or PNGs made of them (pascal_2012_scribble)""",
+}
+OTHER_YEAR = re.compile(r"VOC20(?!12)\d\d")
+
+
+class Files:
+    """The files of a folder or a tar, by their name, with the folder they lie in or without."""
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            self._tar = None
+            found = {file.as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+        else:
+            self._tar = tarfile.open(path)  # noqa: SIM115  # stays open until the process ends
+            found = {member.name: member for member in self._tar if member.isfile()}
+        self._files = {}
+        for name, file in found.items():
+            if not OTHER_YEAR.search(name):
+                parts = PurePosixPath(name).parts
+                self._files[parts[-1]] = self._files["/".join(parts[-2:])] = file
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def read(self, name: str) -> bytes:
+        if name not in self:
+            raise ValueError(f"{name} is missing")
+        file = self._files[name]
+        return self._tar.extractfile(file).read() if self._tar else file.read_bytes()
+
+
+class Sources:
+    """What the data set is made of. Each of its methods raises ValueError with what is wrong."""
+
+    def __init__(self, voc: Path, masks: Path, scribbles: Path) -> None:
+        self._voc, self._masks, self._scribbles = map(Files, (voc, masks, scribbles))
+
+    def ids(self, partial: bool) -> dict[str, list[str]]:
+        """The ids of each split; for a part of the data, of what is there of it."""
+        voc = {
+            split: set(self._voc.read(f"Segmentation/{split}.txt").decode().split())
+            for split in COUNTS
+        }
+        sbd = {PurePosixPath(name).stem for name in self._masks if name.endswith((".png", ".mat"))}
+        ids = {"train": (voc["train"] | sbd) - voc["val"], "val": voc["val"]}
+        if partial:
+            there = {name for name in ids["train"] | ids["val"] if self._has(name)}
+            scribbled = {PurePosixPath(name).stem for name in self._scribbles}
+            ids = {"train": ids["train"] & there & scribbled, "val": ids["val"] & there}
+        return {split: sorted(names) for split, names in ids.items()}
+
+    def _has(self, name: str) -> bool:
+        mask = any(f"{name}{suffix}" in self._masks for suffix in (".png", ".mat"))
+        mask = mask or f"SegmentationClass/{name}.png" in self._voc
+        return mask and f"{PHOTO_FOLDER}/{name}.jpg" in self._voc
+
+    def photo(self, name: str) -> tuple[bytes, tuple[int, int]]:
+        """The file of a photo, and its height and width."""
+        data = self._voc.read(f"{PHOTO_FOLDER}/{name}.jpg")
+        with open_image(data, f"{name}.jpg") as photo:
+            return data, photo.size[::-1]
+
+    def mask(self, name: str) -> np.ndarray:
+        """(H, W) uint8, of VOC if it has the photo, or else of SBD."""
+        if f"SegmentationClass/{name}.png" in self._voc:
+            return read_labels(self._voc.read(f"SegmentationClass/{name}.png"), f"{name}.png")
+        if f"cls/{name}.mat" in self._masks:
+            structure = loadmat(io.BytesIO(self._masks.read(f"cls/{name}.mat")))
+            return structure["GTcls"]["Segmentation"].item()
+        return read_labels(self._masks.read(f"{name}.png"), f"{name}.png")
+
+    def scribbles(self, name: str) -> np.ndarray:
+        """(H, W) uint8, 255 where there is no scribble."""
+        if f"{name}.xml" in self._scribbles:
+            return draw_xml(self._scribbles.read(f"{name}.xml"))
+        return read_labels(self._scribbles.read(f"{name}.png"), f"{name}.png of the scribbles")
+
+
+def draw_xml(data: bytes) -> np.ndarray:
+    """Draw the polylines of a ScribbleSup annotation, later ones over earlier ones.
+
+    Raises:
+        ValueError: It is no such annotation.
+    """
+    try:
+        annotation = ElementTree.fromstring(data)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"the XML is broken: {error}") from None
+    size = number(annotation, "size/height"), number(annotation, "size/width")
+    labels = np.full(size, UNLABELLED, dtype=np.uint8)
+    for polygon in annotation.iter("polygon"):
+        tag = polygon.findtext("tag", "").strip()
+        if tag not in CLASSES:
+            raise ValueError(f"the XML has a scribble of the unknown class {tag!r}")
+        points = [[number(point, "X"), number(point, "Y")] for point in polygon.iter("point")]
+        if not points:
+            raise ValueError("the XML has a scribble without points")
+        labels[draw_stroke(np.array(points), size)] = CLASSES.index(tag)
+    return labels
+
+
+def number(element: ElementTree.Element, path: str) -> int:
+    text = element.findtext(path, "").strip()
+    try:
+        return round(float(text))
+    except ValueError:
+        raise ValueError(f"the XML has {text!r} for {path}, not a number") from None
+
+
+def open_image(data: bytes, name: str) -> Image.Image:
+    """Decode an image to the end."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except OSError as error:
+        raise ValueError(f"{name} is unreadable: {error}") from None
+    return image
+
+
+def read_labels(data: bytes, name: str) -> np.ndarray:
+    image = open_image(data, name)
+    if image.mode not in ("P", "L"):
+        raise ValueError(f"{name} has the channels {image.mode} where a label map has one")
+    return np.array(image)
+
+
+def check_labels(labels: np.ndarray, size: tuple[int, int], kind: str) -> None:
+    if labels.shape != size:
+        raise ValueError(f"the {kind} has {labels.shape} pixels, the photo {size} (height, width)")
+    unknown = sorted(set(np.unique(labels).tolist()) - {*range(len(CLASSES)), UNLABELLED})
+    if unknown:
+        raise ValueError(f"the {kind} has the labels {unknown}, of no class")
+
+
+def write_photo(sources: Sources, name: str, split: str, out: Path) -> None:
+    """Write one photo with its mask and, for training, its scribbles.
+
+    Raises:
+        ValueError: Something is wrong with it.
+    """
+    data, size = sources.photo(name)
+    kinds = {"mask": sources.mask} | ({"scribble": sources.scribbles} if split == "train" else {})
+    for kind, read in kinds.items():
+        labels = read(name)
+        check_labels(labels, size, kind)
+        write_label_png(labels, out / LABEL_FOLDERS[kind] / f"{name}.png")
+    (out / PHOTO_FOLDER / f"{name}.jpg").write_bytes(data)
+
+
+def write_dataset(sources: Sources, ids: dict[str, list[str]], out: Path) -> None:
+    for folder in (PHOTO_FOLDER, *LABEL_FOLDERS.values(), "ImageSets/Segmentation"):
+        (out / folder).mkdir(parents=True)
+    for split, names in ids.items():
+        (out / ID_LISTS[split][-1]).write_text("".join(f"{name}\n" for name in names))
+    problems = []
+    jobs = [(name, split) for split, names in ids.items() for name in names]
+    for name, split in track(jobs, "Converting"):
+        try:
+            write_photo(sources, name, split, out)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        more = [f"and {len(problems) - MAX_NAMES} more"] * (len(problems) > MAX_NAMES)
+        listed = "\n  ".join(problems[:MAX_NAMES] + more)
+        raise SystemExit(f"{len(problems)} photos cannot be used, nothing was kept:\n  {listed}")
+
+
+def check_counts(counts: dict[str, int], partial: bool) -> None:
+    if partial or counts == COUNTS:
+        return
+    expected = " and ".join(f"{count:,} {split}" for split, count in COUNTS.items())
+    found = " and ".join(f"{count:,} {split}" for split, count in counts.items())
+    raise SystemExit(
+        f"There are {found} photos where {expected} photos belong: a source lacks files or has "
+        "more. To convert what there is of it, add --partial."
+    )
+
+
+def check_dataset(out: Path, partial: bool) -> None:
+    """Look at the files of a data set that is said to be complete."""
+    ids = {}
+    for split, kinds in (("train", ("scribble", "mask")), ("val", ("mask",))):
+        for kind in kinds:
+            folder = LABEL_FOLDERS[kind]
+            names = (out / find_id_list(out, split, folder)).read_text().split()
+            ids[split] = names
+            photos, labels = out / PHOTO_FOLDER, out / folder
+            check_files((photos / f"{name}.jpg", labels / f"{name}.png") for name in names)
+    check_counts({split: len(names) for split, names in ids.items()}, partial)
+
+
+def missing_sources(args: argparse.Namespace) -> list[str]:
+    """What to say of each source that is not there."""
+    messages = []
+    for option, description in SOURCES.items():
+        path = getattr(args, option)
+        if path is None or not path.exists():
+            state = "not named" if path is None else f"{path} does not exist"
+            messages.append(f"--{option}: {state}. Wanted are {description}.")
+    return messages
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    out = args.out
+    if out.exists():
+        try:
+            check_dataset(out, args.partial)
+        except (DatasetNotFoundError, DatasetFilesError) as error:
+            raise SystemExit(
+                f"{out} is there but not complete. Remove it, or name another --out.\n{error}"
+            ) from None
+        print(f"{out} is complete: nothing to do.")
+        return
+    if missing := missing_sources(args):
+        raise SystemExit("\n".join(["Data are missing.", *missing]))
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    try:
+        sources = Sources(args.voc, args.masks, args.scribbles)
+        ids = sources.ids(args.partial)
+        check_counts({split: len(names) for split, names in ids.items()}, args.partial)
+        write_dataset(sources, ids, unfinished)
+        check_dataset(unfinished, args.partial)
+        unfinished.rename(out)
+    except (ValueError, tarfile.TarError) as error:
+        raise SystemExit(str(error)) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--voc", type=Path, help="VOCtrainval_11-May-2012.tar or VOCdevkit")
+    parser.add_argument("--masks", type=Path, help="SegmentationClassAug, or SBD's dataset/cls")
+    parser.add_argument("--scribbles", type=Path, help="ScribbleSup's XML files, or PNGs of them")
+    default = "(default: %(default)s)"
+    parser.add_argument("--out", type=Path, default=Path("data/pascal_scribble"), help=default)
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="take the photos that all sources have, however many, instead of all 12,031",
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Terminated; nothing was kept."))
+    main()
