@@ -90,7 +90,7 @@ def test_values_of_any_magnitude():
 
 @pytest.mark.parametrize("sigma", [1e-12, 1e-30])
 def test_a_bandwidth_beyond_all_precision_is_refused(sigma):
-    with pytest.raises(ValueError, match="image over the bandwidth .* larger bandwidth"):
+    with pytest.raises(ValueError, match=r"image over the bandwidth .* larger bandwidth"):
         bilateral_filter(photo(4, 4), torch.rand(1, 1, 4, 4), sigma, 20)
 
 
