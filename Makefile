@@ -16,7 +16,7 @@ help:
 	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
 	@echo 'make lint        check the Python code'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
-	@echo 'Another Python (3.10 or newer) than python3: make setup PYTHON=python3.12'
+	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
 
 setup: .venv/.package
 	@echo 'Ready. To work in the environment: source .venv/bin/activate'
