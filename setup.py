@@ -17,12 +17,14 @@ setup(
                     "csrc/lattice_avx2.cpp",
                     "csrc/lattice_avx512.cpp",
                     "csrc/lattice_baseline.cpp",
+                    "csrc/memory.cpp",
                     "csrc/parallel.cpp",
                 ]
             ),
             depends=[
                 "csrc/lattice.hpp",
                 "csrc/lattice_kernels.hpp",
+                "csrc/memory.hpp",
                 "csrc/parallel.hpp",
                 "csrc/kernels/channels.hpp",
                 "csrc/kernels/embedding.hpp",

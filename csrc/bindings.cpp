@@ -30,12 +30,10 @@ InstructionSet widest() {
 constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
 
 // The instruction sets of this machine, the widest last.
-std::vector<std::string> instruction_sets() {
-  return {kNames, kNames + int(widest()) + 1};
-}
+std::vector<std::string> instruction_sets() { return {kNames, kNames + int(widest()) + 1}; }
 
 template <class T>
-void run(const Filter<T>& filter, const std::string& instruction_set) {
+bool run(const Filter<T>& filter, const std::string& instruction_set) {
 #if defined(__x86_64__)
   if (instruction_set == "avx512") return avx512::run(filter);
   if (instruction_set == "avx2") return avx2::run(filter);
@@ -47,15 +45,16 @@ constexpr const char* kStageNames[kNumStages] = {"embedding", "neighbours", "spl
                                                  "slice"};
 
 // Filter `values` (N, K, P) into `result`; the caller has checked the arguments. Returns the
-// seconds that each stage took.
+// seconds that each stage took, summed over the threads, or None where the features are too large
+// for their type.
 template <class T>
-py::dict filter(const Array<T>& planes, double divisor, double position_divisor, int64_t width,
-                const Array<T>& values, Array<T>& result, const std::string& blur, int num_threads,
-                const std::string& instruction_set) {
-  double seconds[kNumStages] = {};
+py::object filter(const Array<T>& planes, double divisor, double position_divisor, int64_t width,
+                  const Array<T>& values, Array<T>& result, const std::string& blur,
+                  int num_threads, const std::string& instruction_set) {
+  std::atomic<int64_t> nanoseconds[kNumStages] = {};
   Filter<T> filter{};
-  filter.features = {planes.data(), planes.shape(1), T(divisor), width > 0, T(position_divisor),
-                     width};
+  filter.features = {planes.data(), planes.shape(1),     T(divisor),
+                     width > 0,     T(position_divisor), width};
   filter.values = values.data();
   filter.result = result.mutable_data();
   filter.num_images = values.shape(0);
@@ -65,17 +64,19 @@ py::dict filter(const Array<T>& planes, double divisor, double position_divisor,
                 : blur == "ascending" ? Blur::kAscending
                                       : Blur::kDescending;
   filter.num_threads = num_threads;
-  filter.stage_seconds = seconds;
+  filter.stage_nanoseconds = nanoseconds;
+  bool resolved = false;
   try {
     py::gil_scoped_release release;
-    run(filter, instruction_set);
+    resolved = run(filter, instruction_set);
   } catch (const std::domain_error& error) {
     throw py::value_error(std::string(width > 0 ? "image" : "features") + " " + error.what());
   } catch (const std::invalid_argument& error) {
     throw py::value_error(std::string("values ") + error.what());
   }
+  if (!resolved) return py::none();
   py::dict stages;
-  for (int s = 0; s < kNumStages; ++s) stages[kStageNames[s]] = seconds[s];
+  for (int s = 0; s < kNumStages; ++s) stages[kStageNames[s]] = 1e-9 * double(nanoseconds[s]);
   return stages;
 }
 

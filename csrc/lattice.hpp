@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -20,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "memory.hpp"
 #include "parallel.hpp"
 
 namespace mmseg_rloss {
@@ -32,12 +34,12 @@ enum Stage { kEmbed, kNeighbours, kSplat, kBlur, kSlice, kNumStages };
 // Features (dimension, pixel) of a batch: optionally the position of each pixel, then planes.
 template <class T>
 struct Features {
-  const T* planes;       // (N, C, P)
-  int64_t num_planes;    // C
-  T divisor;             // bandwidth of the planes
-  bool with_position;    // whether x and y come first
-  T position_divisor;    // bandwidth of the position
-  int64_t width;         // pixels in a row of the image, for the position
+  const T* planes;     // (N, C, P)
+  int64_t num_planes;  // C
+  T divisor;           // bandwidth of the planes
+  bool with_position;  // whether x and y come first
+  T position_divisor;  // bandwidth of the position
+  int64_t width;       // pixels in a row of the image, for the position
 
   int64_t dim() const { return num_planes + (with_position ? 2 : 0); }
 };
@@ -52,18 +54,19 @@ struct Filter {
   int64_t num_pixels;
   Blur blur;
   int num_threads;
-  double* stage_seconds;  // kNumStages sums of wall-clock time, or null
+  std::atomic<int64_t>* stage_nanoseconds;  // kNumStages sums of all threads' time
 };
 
 // The largest number of feature dimensions.
 constexpr int kMaxDim = 32;
 
-// Run the filter. Throws std::domain_error for features that are not finite or too large for
-// their type to tell pixels apart, and for values that are not finite.
-#define MMSEG_RLOSS_DECLARE(isa)                  \
-  namespace isa {                                 \
-  void run(const Filter<float>& filter);          \
-  void run(const Filter<double>& filter);         \
+// Run the filter, or return false where the features are too large for their type to tell pixels
+// apart. Throws std::domain_error for features and std::invalid_argument for values that are not
+// finite.
+#define MMSEG_RLOSS_DECLARE(isa)          \
+  namespace isa {                         \
+  bool run(const Filter<float>& filter);  \
+  bool run(const Filter<double>& filter); \
   }
 MMSEG_RLOSS_DECLARE(baseline)
 #if defined(__x86_64__)

@@ -9,18 +9,16 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-// Memory without the cost of filling it.
+// An array whose elements are not set.
 template <class T>
 class Buffer {
  public:
-  explicit Buffer(size_t size)
-      : data_(static_cast<T*>(::operator new(std::max<size_t>(1, size) * sizeof(T), kAlignment))) {}
+  explicit Buffer(size_t size) : data_(static_cast<T*>(allocate(size * sizeof(T)))) {}
   T* data() const { return data_.get(); }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
   struct Free {
-    void operator()(T* data) const { ::operator delete(data, kAlignment); }
+    void operator()(T* data) const { release(data); }
   };
   std::unique_ptr<T[], Free> data_;
 };
@@ -33,7 +31,7 @@ struct Tile {
   Corners<T> corners;             // of these pixels
   std::vector<Key> keys;          // of the tile's lattice points
   std::vector<int32_t> to_image;  // the tile's lattice points among the image's
-  T* rows;                        // (points of the tile, width): splatted, later blurred
+  Buffer<T> rows;                 // (points of the tile, width): splatted, later blurred
 };
 
 template <class T, int kDim, class Key>
@@ -47,14 +45,17 @@ class ImageFilter {
         embedding_(filter.features, image, filter.num_pixels, strides_) {
     const int64_t count = std::max<int64_t>(1, (filter.num_pixels + kTilePixels / 2) / kTilePixels);
     const int64_t blocks = (filter.num_pixels + kBlock - 1) / kBlock;
-    point_ = Buffer<int32_t>(blocks * kBlock * num_corners_);
-    barycentric_ = Buffer<T>(blocks * kBlock * num_corners_);
+    constexpr size_t kCornerSize = sizeof(int32_t) + sizeof(T);
+    corners_ = Buffer<std::byte>(size_t(blocks * kBlock * num_corners_) * kCornerSize);
+    std::byte* next = corners_.data();
     for (int64_t t = 0; t < count; ++t) {
       const int64_t begin = blocks * t / count * kBlock;
       const int64_t end = std::min(filter.num_pixels, blocks * (t + 1) / count * kBlock);
-      const int64_t first = begin * num_corners_;
-      tiles_.push_back({begin, end, {point_.data() + first, barycentric_.data() + first}, {}, {},
-                        nullptr});
+      const size_t size = size_t((end - begin + kBlock - 1) / kBlock * kBlock * num_corners_);
+      auto* const point = reinterpret_cast<int32_t*>(next);
+      auto* const barycentric = reinterpret_cast<T*>(next + size * sizeof(int32_t));
+      tiles_.push_back({begin, end, {point, barycentric}, {}, {}, Buffer<T>(0)});
+      next += size * kCornerSize;
     }
   }
 
@@ -66,13 +67,12 @@ class ImageFilter {
     auto& tile = tiles_[t];
     PointTable<Key> table((tile.end - tile.begin) / 4);
     Simplices<T, kDim, Key> simplices;
-    int32_t* point = point_.data() + tile.begin * num_corners_;
-    T* barycentric = barycentric_.data() + tile.begin * num_corners_;
+    auto [point, barycentric] = tile.corners;
     for (int64_t p = tile.begin; p < tile.end; p += kLanes<T>) {
       embedding_.embed(p, simplices);
       for (int c = 0; c < num_corners_; ++c, point += kLanes<T>, barycentric += kLanes<T>) {
-        for (int l = 0; l < kLanes<T>; ++l) point[l] = table.insert(simplices.key[c][l]);
-        std::memcpy(barycentric, simplices.barycentric[c], sizeof(simplices.barycentric[c]));
+        table.insert(simplices.key[c], kLanes<T>, point);
+        store(barycentric, simplices.barycentric[c]);
       }
     }
     tile.keys = table.keys();
@@ -84,8 +84,8 @@ class ImageFilter {
     for (const auto& tile : tiles_) total += tile.keys.size();
     table_ = std::make_unique<PointTable<Key>>(total);
     for (auto& tile : tiles_) {
-      tile.to_image.reserve(tile.keys.size());
-      for (const Key& key : tile.keys) tile.to_image.push_back(table_->insert(key));
+      tile.to_image.resize(tile.keys.size());
+      table_->insert(tile.keys.data(), int64_t(tile.keys.size()), tile.to_image.data());
     }
     neighbours_ = std::make_unique<Buffer<int32_t>>(size_t(num_axes()) * 2 * num_points());
   }
@@ -105,43 +105,35 @@ class ImageFilter {
     }
   }
 
-  // Make room for a group of channels.
-  void begin_channels(int first_channel, int count) {
-    first_channel_ = first_channel;
-    channel_count_ = count;
-    width_ = (count + kGroup - 1) / kGroup * kGroup;
-    size_t total = 0;
-    for (const auto& tile : tiles_) total += tile.keys.size();
-    tile_rows_ = Buffer<T>(total * width_);
-    T* rows = tile_rows_.data();
-    for (auto& tile : tiles_) {
-      tile.rows = rows;
-      rows += tile.keys.size() * width_;
-    }
-    for (auto& order : orders_)
-      for (auto& buffer : order.rows) buffer = Buffer<T>(size_t(num_points() + 1) * width_);
+  // Choose the group of channels that is next.
+  void select_channels(int64_t first) {
+    first_channel_ = first;
+    channel_count_ = int(std::min<int64_t>(kGroup * kMaxGroups, filter_.num_channels - first));
+    width_ = (channel_count_ + kGroup - 1) / kGroup * kGroup;
   }
 
   void splat_tile(int64_t t) {
     auto& tile = tiles_[t];
-    std::fill_n(tile.rows, tile.keys.size() * width_, T(0));
+    tile.rows = Buffer<T>(tile.keys.size() * width_);
+    std::fill_n(tile.rows.data(), tile.keys.size() * width_, T(0));
     // The values are read alone.
     const auto channels = channels_of(const_cast<T*>(filter_.values));
     with_groups([&](auto groups) {
-      splat<T, kCorners, decltype(groups)::value>(channels, tile.corners, num_corners_,
-                                                  tile.begin, tile.end, tile.rows);
+      splat<T, kCorners, decltype(groups)::value>(channels, tile.corners, num_corners_, tile.begin,
+                                                  tile.end, tile.rows.data());
     });
   }
 
   // Sum the tiles and blur along all axes, in one of the two orders.
   void blur(bool descending) {
     Order& order = orders_[descending];
+    for (auto& buffer : order.rows) buffer = Buffer<T>(size_t(num_points() + 1) * width_);
     T* rows = order.rows[0].data();
     T* next = order.rows[1].data();
     std::fill_n(rows, (num_points() + 1) * width_, T(0));
     std::fill_n(next + num_points() * width_, width_, T(0));  // where a neighbour is absent
     for (const auto& tile : tiles_) {
-      const T* from = tile.rows;
+      const T* from = tile.rows.data();
       for (const int32_t point : tile.to_image) {
         T* to = rows + int64_t(point) * width_;
         for (int c = 0; c < width_; ++c) to[c] += from[c];
@@ -161,7 +153,7 @@ class ImageFilter {
     gather_blurred(tile);
     const auto channels = channels_of(filter_.result);
     with_groups([&](auto groups) {
-      slice<T, kCorners, decltype(groups)::value>(tile.rows, tile.corners, num_corners_,
+      slice<T, kCorners, decltype(groups)::value>(tile.rows.data(), tile.corners, num_corners_,
                                                   tile.begin, tile.end, channels);
     });
   }
@@ -175,9 +167,7 @@ class ImageFilter {
   };
 
   int64_t num_points() const { return int64_t(table_->keys().size()); }
-  int32_t* neighbours(int64_t axis) const {
-    return neighbours_->data() + axis * 2 * num_points();
-  }
+  int32_t* neighbours(int64_t axis) const { return neighbours_->data() + axis * 2 * num_points(); }
 
   Channels<T> channels_of(T* tensor) const {
     const int64_t first = image_ * filter_.num_channels + first_channel_;
@@ -203,7 +193,8 @@ class ImageFilter {
       odd += v - v;
     }
     for (int l = 0; l < kGroup; ++l)
-      if (!(odd[l] == 0)) throw std::invalid_argument("must be finite, but NaN or infinity is among them");
+      if (!(odd[l] == 0))
+        throw std::invalid_argument("must be finite, but NaN or infinity is among them");
   }
 
   void blur_axis(int axis, const T* rows, T* next) const {
@@ -225,7 +216,7 @@ class ImageFilter {
   // Bring the blurred points back to the tile, as the mean of the orders and scaled.
   void gather_blurred(Tile<T, Key>& tile) const {
     const T gain = T(1.0 / (1.0 + std::pow(2.0, 1 - num_corners_)));
-    T* to = tile.rows;
+    T* to = tile.rows.data();
     for (const int32_t point : tile.to_image) {
       const int64_t at = int64_t(point) * width_;
       if (filter_.blur == Blur::kBoth) {
@@ -244,30 +235,29 @@ class ImageFilter {
   int num_corners_;
   std::vector<Key> strides_;
   Embedding<T, kDim, Key> embedding_;
-  // One piece of memory for all tiles: the allocator keeps a few large pieces from call to call,
-  // while it would return many and have the system clear them anew.
-  Buffer<int32_t> point_{0};     // see Corners
-  Buffer<T> barycentric_{0};     // see Corners
-  Buffer<T> tile_rows_{0};
+  // One piece of memory for all tiles, larger than everything else: the allocator keeps up to twice
+  // its size from call to call, while it would return many pieces and have them cleared anew.
+  Buffer<std::byte> corners_{0};
   std::vector<Tile<T, Key>> tiles_;
   std::unique_ptr<PointTable<Key>> table_;
   std::unique_ptr<Buffer<int32_t>> neighbours_;  // (axes, 2, points)
-  int first_channel_ = 0, channel_count_ = 0, width_ = 0;
+  int64_t first_channel_ = 0;
+  int channel_count_ = 0, width_ = 0;
   Order orders_[2];  // ascending, descending
 };
 
 // Adds the time that it lives to a stage.
 class StageTimer {
  public:
-  StageTimer(double* stage_seconds, Stage stage)
-      : seconds_(stage_seconds ? stage_seconds + stage : nullptr) {}
+  explicit StageTimer(std::atomic<int64_t>& nanoseconds) : nanoseconds_(nanoseconds) {}
   ~StageTimer() {
-    if (seconds_) *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count();
+    using std::chrono::nanoseconds;
+    nanoseconds_ += std::chrono::duration_cast<nanoseconds>(Clock::now() - start_).count();
   }
 
  private:
   using Clock = std::chrono::steady_clock;
-  double* seconds_;
+  std::atomic<int64_t>& nanoseconds_;
   Clock::time_point start_ = Clock::now();
 };
 
@@ -275,29 +265,43 @@ class StageTimer {
 template <class T, int kDim, class Key>
 void filter_images(const Filter<T>& filter, Team& team, int64_t first, int64_t count,
                    const std::vector<Key>& strides) {
-  std::vector<ImageFilter<T, kDim, Key>> images;
+  using Image = ImageFilter<T, kDim, Key>;
+  std::vector<Image> images;
   images.reserve(count);
   for (int64_t n = 0; n < count; ++n) images.emplace_back(filter, first + n, strides);
-  const auto for_each = [&](Stage stage, int64_t tasks_per_image, auto&& task) {
-    const StageTimer timer(filter.stage_seconds, stage);
-    team.for_each(count * tasks_per_image, [&](int64_t i) {
-      task(images[i / tasks_per_image], i % tasks_per_image);
-    });
-  };
-  using Image = ImageFilter<T, kDim, Key>;
   const int64_t tiles = images[0].num_tiles();
-  for_each(kEmbed, tiles, [](Image& image, int64_t t) { image.embed(t); });
-  for_each(kNeighbours, 1, [](Image& image, int64_t) { image.merge(); });
-  for_each(kNeighbours, images[0].num_axes(), [](Image& image, int64_t a) { image.link(a); });
-  constexpr int kChannels = kGroup * kMaxGroups;
-  for (int64_t c = 0; c < filter.num_channels; c += kChannels) {
-    const int width = int(std::min<int64_t>(kChannels, filter.num_channels - c));
-    for (auto& image : images) image.begin_channels(int(c), width);
-    for_each(kSplat, tiles, [](Image& image, int64_t t) { image.splat_tile(t); });
-    for_each(kBlur, filter.blur == Blur::kBoth ? 2 : 1, [&](Image& image, int64_t order) {
-      image.blur(filter.blur == Blur::kBoth ? order == 1 : filter.blur == Blur::kDescending);
-    });
-    for_each(kSlice, tiles, [](Image& image, int64_t t) { image.slice_tile(t); });
+  const int orders = filter.blur == Blur::kBoth ? 2 : 1;
+  const auto for_each = [&](int64_t tasks_per_image, auto&& task) {
+    team.for_each(count * tasks_per_image,
+                  [&](int64_t i) { task(images[i / tasks_per_image], i % tasks_per_image); });
+  };
+  const auto timed = [&](Stage stage, auto&& task) {
+    return [&filter, stage, task](Image& image, int64_t i) {
+      const StageTimer timer(filter.stage_nanoseconds[stage]);
+      task(image, i);
+    };
+  };
+  const auto embed = timed(kEmbed, [](Image& image, int64_t t) { image.embed(t); });
+  const auto merge = timed(kNeighbours, [](Image& image, int64_t) { image.merge(); });
+  const auto link = timed(kNeighbours, [](Image& image, int64_t axis) { image.link(axis); });
+  const auto splat = timed(kSplat, [](Image& image, int64_t t) { image.splat_tile(t); });
+  const auto blur = timed(kBlur, [&](Image& image, int64_t order) {
+    image.blur(filter.blur == Blur::kBoth ? order == 1 : filter.blur == Blur::kDescending);
+  });
+  const auto slice = timed(kSlice, [](Image& image, int64_t t) { image.slice_tile(t); });
+
+  for (int64_t c = 0; c < filter.num_channels; c += kGroup * kMaxGroups) {
+    for (auto& image : images) image.select_channels(c);
+    if (c == 0) {
+      // A tile is splatted while its corners are still in the cache.
+      for_each(tiles, [&](Image& image, int64_t t) { embed(image, t), splat(image, t); });
+      for_each(1, merge);
+      for_each(images[0].num_axes(), link);
+    } else {
+      for_each(tiles, splat);
+    }
+    for_each(orders, blur);
+    for_each(tiles, slice);
   }
 }
 
@@ -320,29 +324,34 @@ void filter_with_key(const Filter<T>& filter, Team& team, const std::vector<doub
   return filter_batch<T, kDim, KeyWide>(filter, team, extents);
 }
 
+// The extents that hold all images, none where some image's coordinates outgrow T.
 template <class T>
 std::vector<double> batch_extents(const Filter<T>& filter, Team& team) {
   std::vector<std::vector<double>> extents(filter.num_images);
   team.for_each(filter.num_images, [&](int64_t n) {
     extents[n] = coordinate_extents<T>(feature_ranges(filter.features, n, filter.num_pixels));
   });
-  for (const auto& image : extents)
+  for (const auto& image : extents) {
+    if (image.empty()) return {};
     for (size_t i = 0; i < image.size(); ++i) extents[0][i] = std::max(extents[0][i], image[i]);
+  }
   return extents[0];
 }
 
 template <class T>
-void run_filter(const Filter<T>& filter) {
+bool run_filter(const Filter<T>& filter) {
   Team team(filter.num_threads);
   const auto extents = batch_extents(filter, team);
+  if (extents.empty()) return false;
   if constexpr (sizeof(T) == 4) {  // the cases of grey and colour images in their usual type
-    if (extents.size() == 3) return filter_with_key<T, 3>(filter, team, extents);
-    if (extents.size() == 5) return filter_with_key<T, 5>(filter, team, extents);
+    if (extents.size() == 3) return filter_with_key<T, 3>(filter, team, extents), true;
+    if (extents.size() == 5) return filter_with_key<T, 5>(filter, team, extents), true;
   }
   filter_with_key<T, 0>(filter, team, extents);
+  return true;
 }
 
-void run(const Filter<float>& filter) { run_filter(filter); }
-void run(const Filter<double>& filter) { run_filter(filter); }
+bool run(const Filter<float>& filter) { return run_filter(filter); }
+bool run(const Filter<double>& filter) { return run_filter(filter); }
 
 }  // namespace mmseg_rloss::MMSEG_RLOSS_ISA

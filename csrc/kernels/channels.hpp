@@ -23,8 +23,8 @@ struct Channels {
 // The simplices of a tile's pixels: kLanes at a time, corner by corner.
 template <class T>
 struct Corners {
-  const int32_t* point;   // (P / kLanes, corners, kLanes) rows of the tile's lattice points
-  const T* barycentric;   // likewise
+  int32_t* point;  // (P / kLanes, corners, kLanes) rows of the tile's lattice points
+  T* barycentric;  // likewise
 };
 
 // One row of kGroups * 8 channels, in the widest vectors: pairs of groups, then a single one.

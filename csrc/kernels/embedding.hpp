@@ -30,6 +30,10 @@ inline double elevation_scale(int dim, int j) {
   return std::sqrt(2.0 / 3.0) * (dim + 1) / std::sqrt(double(j + 1) * (j + 2));
 }
 
+// Beyond this coordinate, the position of a pixel in its simplex is rounded to less than 12 bits.
+template <class T>
+constexpr double kMaxCoordinate = 0x1p-11 / std::numeric_limits<T>::epsilon();
+
 struct Range {
   double low, high;
 };
@@ -68,13 +72,14 @@ std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, in
       rest += plane[p] - plane[p];
     }
     if (!(rest == 0)) throw std::domain_error("must be finite, but NaN or infinity is among them");
-    ranges.push_back({double(T(range.low) / features.divisor),
-                      double(T(range.high) / features.divisor)});
+    ranges.push_back(
+        {double(T(range.low) / features.divisor), double(T(range.high) / features.divisor)});
   }
   return ranges;
 }
 
-// How many values each coordinate of the lattice points can take, neighbours included.
+// How many values each coordinate of the lattice points can take, neighbours included; empty where
+// they outgrow T.
 template <class T>
 std::vector<double> coordinate_extents(const std::vector<Range>& ranges) {
   const int dim = int(ranges.size());
@@ -90,8 +95,7 @@ std::vector<double> coordinate_extents(const std::vector<Range>& ranges) {
       high += std::max(a, b);
       largest += std::max(std::fabs(a), std::fabs(b));
     }
-    if (!(largest < double(kMaxRounded<T>)))
-      throw std::domain_error("over the bandwidth exceeds what the type resolves: use a larger bandwidth or float64");
+    if (!(largest < kMaxCoordinate<T>)) return {};
     // Rounding, the walk around the simplex and the step to a neighbour move by one each.
     extents.push_back(std::ceil(high) - std::floor(low) + 7);
   }

@@ -53,12 +53,23 @@ class PointTable {
 
   static constexpr int32_t kAbsent = -1;
 
-  // The number of a key, which is given one if it is new.
-  MMSEG_RLOSS_INLINE int32_t insert(const Key& key) {
-    for (size_t slot = hash_top(key, bits_);; slot = (slot + 1) & (entries_.size() - 1)) {
-      const Entry& entry = entries_[slot];
-      if (entry.number != kAbsent && entry.key == key) return entry.number;
-      if (entry.number == kAbsent) return add(slot, key);
+  // The numbers of some keys; those that are new are given one.
+  MMSEG_RLOSS_INLINE void insert(const Key* keys, int64_t count, int32_t* numbers) {
+    // Local copies: the compiler cannot know that storing a number leaves the members alone.
+    const Entry* entries = entries_.data();
+    size_t last = entries_.size() - 1;
+    int bits = bits_;
+    for (int64_t i = 0; i < count; ++i) {
+      const Key key = keys[i];
+      size_t slot = hash_top(key, bits);
+      while (entries[slot].number != kAbsent && !(entries[slot].key == key))
+        slot = (slot + 1) & last;
+      numbers[i] = entries[slot].number;
+      if (numbers[i] != kAbsent) continue;
+      numbers[i] = add(slot, key);
+      entries = entries_.data();
+      last = entries_.size() - 1;
+      bits = bits_;
     }
   }
 

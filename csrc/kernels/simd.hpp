@@ -46,12 +46,10 @@ MMSEG_RLOSS_INLINE V broadcast(T x) {
   return V{} + x;
 }
 
-// Round to the nearest integer, ties to even, for magnitudes below kMaxRounded: adding and taking
-// away this number leaves no bit for a fraction.
+// Round to the nearest integer, ties to even, for magnitudes below a quarter of 1 / epsilon: adding
+// and taking away this number leaves no bit for a fraction.
 template <class T>
 constexpr T kRoundingShift = T(1.5) * (T(1) / std::numeric_limits<T>::epsilon());
-template <class T>
-constexpr T kMaxRounded = T(0.25) / std::numeric_limits<T>::epsilon();
 
 template <class T, class V>
 MMSEG_RLOSS_INLINE V round_to_even(const V& v) {
