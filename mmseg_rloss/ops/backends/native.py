@@ -53,7 +53,7 @@ def run(
 ) -> Tensor:
     """Filter by ``planes / divisor``, and by the position too where there is a ``width``."""
     result = torch.empty_like(values)
-    _native.filter(
+    stages = _native.filter(
         planes.flatten(2).numpy(),
         divisor,
         position_divisor,
@@ -61,7 +61,24 @@ def run(
         values.flatten(2).numpy(),
         result.flatten(2).numpy(),
         blur,
-        num_threads or default_num_threads(),
+        num_threads,
         instruction_set,
     )
-    return result
+    if stages is not None:
+        return result
+    if values.dtype == torch.float64:
+        name = "image" if width else "features"
+        raise ValueError(
+            f"{name} over the bandwidth exceed what float64 resolves: use a larger bandwidth"
+        )
+    # So far from the origin, float32 has no bits left for the position in a simplex.
+    return run(
+        planes.double(),
+        divisor,
+        position_divisor,
+        width,
+        values.double(),
+        blur,
+        num_threads,
+        instruction_set,
+    ).to(values.dtype)
