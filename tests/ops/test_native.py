@@ -94,6 +94,25 @@ def test_keys_of_every_width(sigma_rgb):
     assert relative_error(result, expected) < TOLERANCE[torch.float64]
 
 
+@every_instruction_set
+@pytest.mark.parametrize("sigma_rgb", [0.1, 1e-3, 1e-9])
+def test_tiny_bandwidths_in_float32(sigma_rgb, instruction_set):
+    """Coordinates in the thousands and beyond leave float32 no bits for the simplex."""
+    torch.manual_seed(1)
+    image, values = torch.randint(0, 256, (1, 3, 30, 31)).float(), torch.rand(1, 3, 30, 31)
+    expected = reference.bilateral_filter(image.double(), values.double(), sigma_rgb, 9.0, "both")
+    result = native.run(image, sigma_rgb, 9.0, 31, values, "both", 1, instruction_set)
+    assert result.dtype == torch.float32
+    assert relative_error(result, expected) < TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_what_float64_does_not_resolve_is_refused(dtype):
+    image, values = 255 * torch.rand(1, 3, 4, 5, dtype=dtype), torch.rand(1, 2, 4, 5, dtype=dtype)
+    with pytest.raises(ValueError, match="image .* larger bandwidth"):
+        native.bilateral_filter(image, values, 1e-12, 10.0, "both", 1)
+
+
 def test_ties_fall_as_in_the_twin():
     """Constant features put every pixel on a lattice point, where all remainders are equal."""
     features, values = torch.zeros(1, 5, 40), torch.rand(1, 2, 40)

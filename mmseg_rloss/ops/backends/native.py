@@ -61,7 +61,7 @@ def run(
         values.flatten(2).numpy(),
         result.flatten(2).numpy(),
         blur,
-        num_threads,
+        num_threads or default_num_threads(),
         instruction_set,
     )
     if stages is not None:
