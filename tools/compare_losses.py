@@ -136,6 +136,7 @@ def measure(config: Config, folder: Path) -> Result:
     model = init_model(config, checkpoint, device=get_device())
     dataset = DATASETS.build(config.val_dataloader.dataset)
     classes = dataset.metainfo["classes"]
+    palette = np.array(dataset.metainfo["palette"], dtype=np.uint8)
     # One confusion matrix for all pixels (None) and one for each trimap; rows are the truth.
     confusion = {width: np.zeros((len(classes),) * 2, int) for width in (None, *TRIMAP_WIDTHS)}
     predictions = folder / "predictions"
@@ -145,7 +146,9 @@ def measure(config: Config, folder: Path) -> Result:
         photo = Path(item["data_samples"].img_path)
         sample = inference_model(model, str(photo))
         prediction = sample.pred_sem_seg.cpu().numpy().data[0]
-        write_label_png(prediction.astype(np.uint8), predictions / f"{photo.stem}.png")
+        write_label_png(
+            prediction.astype(np.uint8), predictions / f"{photo.stem}.png", palette=palette
+        )
         distance = distance_to_boundary(mask)
         for width, matrix in confusion.items():
             counted = (mask != IGNORED) & (distance <= (width or np.inf))
@@ -263,19 +266,17 @@ def draw_examples(config: Config, seed: int, out: Path) -> None:
         for variant, name in VARIANTS.items():
             pictures[name] = out / variant / f"seed_{seed}" / "predictions" / mask.name
         rows.append({**pictures, "mask": mask})
+    size = (2 * len(rows[0]), 1.7 * len(rows))
     figure, axes = plt.subplots(
-        *(len(rows), len(rows[0])),
-        figsize=(12, 1.7 * len(rows)),
-        layout="constrained",
-        squeeze=False,
+        len(rows), len(rows[0]), figsize=size, layout="constrained", squeeze=False
     )
+    for axis, name in zip(axes[0], rows[0], strict=True):
+        axis.set_title(name)
     for row, pictures in zip(axes, rows, strict=True):
-        for axis, (name, path) in zip(row, pictures.items(), strict=True):
+        for axis, path in zip(row, pictures.values(), strict=True):
             axis.axis("off")
             if path.exists():  # scribbles of validation photos are not part of PASCAL
                 axis.imshow(Image.open(path).convert("RGB"))
-            if row is axes[0]:
-                axis.set_title(name)
     figure.savefig(out / f"examples_seed_{seed}.png", dpi=150)
     plt.close(figure)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 from tools import compare_losses, make_sample_dataset
 
@@ -91,6 +92,9 @@ def test_compares_resumes_and_does_not_train_twice(tmp_path, monkeypatch, capsys
         assert (out / figure).stat().st_size > 0
     predictions = out / "mask" / "seed_0" / "predictions"
     assert sorted(path.name for path in predictions.iterdir()) == ["val_0000.png", "val_0001.png"]
+    with Image.open(predictions / "val_0000.png") as image:
+        boat = image.getpalette()[3:6]
+    assert boat == [0, 0, 128], "the second of the sample's classes in VOC's colour for it"
     results = json.loads((out / "comparison.json").read_text())
     assert {name: list(runs) for name, runs in results.items()} == {
         "ce": ["0"],
