@@ -7,9 +7,14 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
+from torch import Tensor
+
+import mmseg_rloss  # noqa: F401
+
+# isort: split
+# Under the official stack, MMSegmentation can be imported only now.
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
 
 DENSECRF = dict(
     type="DenseCRFLoss", loss_weight=1e-6, sigma_rgb=15.0, sigma_xy=20.0, scale_factor=0.5
