@@ -55,12 +55,13 @@ def main(argv: list[str] | None = None) -> None:
                 f"The score map of {photo} is {tuple(scores.shape)}. It must be "
                 f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
             )
+        probabilities = to_probabilities(scores)
         figure = draw_densecrf(
             losses,
             image.to(scores.device),
-            to_probabilities(scores),
+            probabilities,
             torch.ones(image.shape[1:]),
-            source.classes or names_of(len(scores)),
+            source.classes or names_of(len(probabilities)),
             source.palette,
         )
         figure.savefig(args.out / f"{photo.stem}.png")

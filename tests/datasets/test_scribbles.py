@@ -56,7 +56,7 @@ def test_a_stroke_runs_along_the_middle_of_its_region(mask, seed):
     assert np.ptp(columns) > 0.5 * 90, "at most a fifth may lack at either end"
     assert abs(rows.mean() - 15.5) < 2
     middle = (columns > 25) & (columns < 85)
-    assert np.ptp(rows[middle]) < 9
+    assert 3 <= np.ptp(rows[middle]) < 9, "it wavers, but not much"
 
 
 @pytest.mark.parametrize("label", [2, 3])
@@ -70,12 +70,13 @@ def test_the_seed_decides(mask):
     assert not np.array_equal(draw_scribbles(mask, rng(3)), draw_scribbles(mask, rng(4)))
 
 
-def test_points_are_dots_in_the_heart_of_a_region(mask):
-    points = draw_points(mask, rng())
+@pytest.mark.parametrize("seed", range(5))
+def test_points_are_dots_in_the_heart_of_a_region(mask, seed):
+    points = draw_points(mask, rng(seed))
     rows, columns = np.nonzero(points == 1)
     assert 1 <= len(rows) <= 9
     assert np.ptp(rows) <= 2 and np.ptp(columns) <= 2
-    assert 12 < rows.mean() < 19
+    assert 13 < rows.mean() < 18
 
 
 @pytest.mark.parametrize("draw", [draw_scribbles, draw_points])

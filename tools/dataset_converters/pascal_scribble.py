@@ -9,6 +9,7 @@ Every file is read and checked on the way. The result appears as a whole, or not
 
 import argparse
 import io
+import os
 import re
 import shutil
 import signal
@@ -59,7 +60,9 @@ class Files:
     def __init__(self, path: Path) -> None:
         if path.is_dir():
             self._tar = None
-            found = {file.as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+            walk = os.walk(path, followlinks=True)
+            files = [Path(folder, name) for folder, _, names in walk for name in names]
+            found = {file.as_posix(): file for file in files}
         else:
             self._tar = tarfile.open(path)  # noqa: SIM115  # stays open until the process ends
             found = {member.name: member for member in self._tar if member.isfile()}

@@ -154,10 +154,11 @@ def test_sources_may_be_tars_and_scribbles_pngs_and_masks_of_sbd_itself(sources)
 
 
 def test_another_year_of_voc_beside_it_does_no_harm(sources):
-    lists = sources / "VOCdevkit" / "VOC2007" / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    for split in ("train", "val"):
-        (lists / f"{split}.txt").write_text("000032\n")
+    for year in range(2007, 2012):
+        lists = sources / "VOCdevkit" / f"VOC{year}" / "ImageSets" / "Segmentation"
+        lists.mkdir(parents=True)
+        for split in ("train", "val"):
+            (lists / f"{split}.txt").write_text("000032\n")
     ids = (convert(sources, "--partial") / "ImageSets/Segmentation/val.txt").read_text()
     assert ids.split() == list(VAL)
 
@@ -169,10 +170,11 @@ def test_a_part_of_the_data_is_what_all_sources_have(sources):
     assert ids.split() == [TRAIN[1]]
 
 
-def test_counts_are_held_to_those_of_the_full_data_set(sources):
+def test_counts_are_held_to_those_of_the_full_data_set(sources, capsys):
     message = refused(sources)
     assert "3 train and 1 val" in message
     assert "10,582 train and 1,449 val" in message and "--partial" in message
+    assert "Converting" not in capsys.readouterr().out
 
 
 def test_tells_of_every_missing_source_where_it_is_to_be_had(tmp_path):

@@ -1,0 +1,128 @@
+"""tools/browse_scribbles.py on a data set whose counts are known."""
+
+from pathlib import Path
+
+import matplotlib.figure
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_rloss.datasets.label_png import voc_palette, write_label_png
+from tests.tools.network import write_photo
+from tools import browse_scribbles
+
+SIZE = (20, 30)  # height, width
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """Two photos with scribbles and masks, one with neither mark nor mask."""
+    root = tmp_path / "set"
+    for folder in ("SegmentationClassAug", "pascal_2012_scribble", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        write_photo(root / "JPEGImages" / f"{name}.jpg", SIZE)
+        scribbles = np.full(SIZE, 255, dtype=np.uint8)
+        mask = np.zeros(SIZE, dtype=np.uint8)
+        mask[:, 10:20] = 12  # dog
+        mask[:, 20:] = 255
+        if name != "c":
+            scribbles[2, :25] = 12  # 10 wrong, 10 right, 5 beside what the mask tells
+            write_label_png(mask, root / "SegmentationClassAug" / f"{name}.png")
+        if name == "a":
+            scribbles[4, :8] = 0
+        write_label_png(scribbles, root / "pascal_2012_scribble" / f"{name}.png")
+    (root / "ImageSets/Segmentation/train_aug.txt").write_text("a\nb\nc\n")
+    return root
+
+
+@pytest.fixture
+def sheets(monkeypatch) -> list:
+    """The figures that the tool saves, beside their files."""
+    saved = []
+    save = matplotlib.figure.Figure.savefig
+
+    def savefig(figure, *args, **kwargs):
+        saved.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", savefig)
+    return saved
+
+
+def browse(root, *options):
+    browse_scribbles.main([str(root), "--out", str(root / "sheets" / "sheet.png"), *options])
+
+
+def statistics(capsys) -> dict[str, list[str]]:
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    names = ("background", "dog", "all classes", "without scribbles")
+    return {
+        name: line[len(name) :].split() for line in lines for name in names if line.startswith(name)
+    }
+
+
+def test_counts_images_pixels_shares_and_disagreement(root, capsys):
+    browse(root)
+    # 600 pixels a photo, of which two have scribbles; c, without any, does not count.
+    assert statistics(capsys) == {
+        "background": ["1", "8", "0.67%", "0.00%"],
+        "dog": ["2", "50", "4.17%", "50.00%"],
+        "all classes": ["2", "58", "4.83%", "41.67%"],
+        "without scribbles": ["1"],
+    }
+
+
+def test_the_sheet_shows_photo_scribbles_and_mask(root, sheets):
+    browse(root, "--ids", "b", "c")
+    titles = [axis.get_title() for axis in sheets[0].axes[:3]]
+    assert titles == ["photo", "scribbles", "mask"]
+    assert [axis.get_ylabel() for axis in sheets[0].axes[::3]] == ["b", "c"]
+    photo, scribbles, mask = (axis.images[0].get_array() for axis in sheets[0].axes[:3])
+    assert np.array_equal(photo, np.array(Image.open(root / "JPEGImages" / "b.jpg")))
+    dog = voc_palette()[12]
+    assert np.all(scribbles[2, :25] == dog) and not np.any(np.all(scribbles[5:] == dog, axis=-1))
+    assert np.array_equal(mask[:, 20:], photo[:, 20:])
+    assert not sheets[0].axes[5].images, "c has no mask"
+    with Image.open(root / "sheets" / "sheet.png") as file:
+        assert file.width > 300
+
+
+def test_the_sheet_shows_as_many_as_asked_for(root, sheets):
+    browse(root, "--count", "2")
+    assert [axis.get_ylabel() for axis in sheets[0].axes[::3]] == ["a", "c"]
+
+
+def test_predictions_stand_before_the_mask_in_their_own_colours(root, sheets):
+    (root / "masks").mkdir()
+    palette = np.array([[0, 0, 0], [10, 200, 30]], dtype=np.uint8)
+    write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png", palette)
+    browse(root, "--ids", "a", "--predictions", f"my network={root / 'masks'}")
+    assert [axis.get_title() for axis in sheets[0].axes][2:] == ["my network", "mask"]
+    shown = sheets[0].axes[2].images[0].get_array().astype(int)
+    assert np.all(shown[..., 1] - shown[..., 0] == pytest.approx(0.65 * 190, abs=1))
+
+
+def test_names_of_ones_own(root, capsys, sheets):
+    browse(root, "--classes", *"abcdefghijkl", "hound")
+    assert "hound" in capsys.readouterr().out
+    assert [text.get_text() for text in sheets[0].legends[0].get_texts()] == ["a", "hound"]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--ids", "x", "a"], "train split has no x"),
+        (["--split", "val"], "lacks ImageSets"),
+    ],
+)
+def test_tells_what_is_not_there(root, options, message):
+    with pytest.raises(SystemExit, match=message):
+        browse(root, *options)
+
+
+@pytest.mark.parametrize("value", ["folder", "title=nowhere"])
+def test_predictions_need_a_title_and_a_folder(root, capsys, value):
+    with pytest.raises(SystemExit):
+        browse(root, "--predictions", value)
+    assert "argument --predictions" in capsys.readouterr().err

@@ -1,0 +1,81 @@
+"""tools/make_scribbles.py on masks of one's own."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_rloss.datasets.label_png import read_label_png, write_label_png
+from tools import make_scribbles
+
+PALETTE = np.array([[1, 2, 3], [90, 80, 70]], dtype=np.uint8)
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Three masks with a square of class 1 on background."""
+    (tmp_path / "masks").mkdir()
+    for i in range(3):
+        mask = np.zeros((60, 80), dtype=np.uint8)
+        mask[10:40, 10 + 5 * i : 50] = 1
+        write_label_png(mask, tmp_path / "masks" / f"{i}.png", PALETTE)
+    return tmp_path / "masks"
+
+
+def make(masks, out="scribbles", *options) -> dict[str, np.ndarray]:
+    make_scribbles.main([str(masks), "--out", str(masks.parent / out), *options])
+    files = sorted((masks.parent / out).iterdir())
+    return {file.name: read_label_png(file)[0] for file in files}
+
+
+def test_every_mask_gets_scribbles_that_agree_with_it(masks, capsys):
+    scribbles = make(masks)
+    assert list(scribbles) == ["0.png", "1.png", "2.png"]
+    for name, labels in scribbles.items():
+        drawn = labels != 255
+        assert np.array_equal(labels[drawn], read_label_png(masks / name)[0][drawn])
+        assert set(np.unique(labels)) == {0, 1, 255}
+    share = np.mean([labels != 255 for labels in scribbles.values()])
+    assert 0.01 < share < 0.15
+    assert f"{share:.2%} of the pixels of 3 masks" in " ".join(capsys.readouterr().out.split())
+
+
+def test_points_are_far_fewer_pixels(masks):
+    for labels in make(masks, "points", "--points").values():
+        assert 2 <= np.count_nonzero(labels != 255) <= 18
+        assert set(np.unique(labels)) == {0, 1, 255}
+
+
+def test_scribbles_show_the_colours_of_the_masks(masks):
+    make(masks)
+    with Image.open(masks.parent / "scribbles" / "0.png") as image:
+        assert (90, 80, 70) in {colour for _, colour in image.convert("RGB").getcolors()}
+
+
+def test_are_the_same_each_time_and_others_with_another_seed(masks):
+    first, again, other = make(masks), make(masks), make(masks, "other", "--seed", "1")
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not any(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_do_not_depend_on_the_other_masks(masks):
+    first = make(masks)
+    (masks / "0.png").unlink()
+    assert np.array_equal(make(masks, "fewer")["1.png"], first["1.png"])
+
+
+def test_never_writes_over_the_masks(masks):
+    before = (masks / "0.png").read_bytes()
+    with pytest.raises(SystemExit, match="folder of the masks"):
+        make(masks, "masks")
+    assert (masks / "0.png").read_bytes() == before
+
+
+def test_tells_what_is_no_mask(masks):
+    Image.new("RGB", (8, 8)).save(masks / "1.png")
+    with pytest.raises(SystemExit, match=r"1\.png is no mask"):
+        make(masks)
+
+
+def test_tells_of_an_empty_folder(tmp_path):
+    with pytest.raises(SystemExit, match="holds no mask"):
+        make(tmp_path)

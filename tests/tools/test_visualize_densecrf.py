@@ -1,0 +1,102 @@
+"""tools/visualize_densecrf.py: one figure for each photo, by a network or of saved scores."""
+
+import matplotlib.figure
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_rloss.ops import densecrf_loss
+from tests.tools.network import write_network, write_photo
+from tools import visualize_densecrf
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("network"))
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list:
+    """The figures that the tool saves, beside their files."""
+    saved = []
+    save = matplotlib.figure.Figure.savefig
+
+    def savefig(figure, *args, **kwargs):
+        saved.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", savefig)
+    return saved
+
+
+def energy(photo, probabilities, sigma_rgb, sigma_xy, scale_factor) -> float:
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    region = torch.ones(1, *photo.shape[:2])
+    loss = densecrf_loss(image, probabilities[None], region, sigma_rgb, sigma_xy, scale_factor)
+    return loss.item()
+
+
+def draw_saved(folder, *options) -> None:
+    """Draw a.png of a folder by the scores of a.npy beside it."""
+    photo, out = str(folder / "a.png"), str(folder / "out")
+    visualize_densecrf.main([photo, "--scores", str(folder), "--out", out, *options])
+
+
+def losses_in(figure) -> list[float]:
+    titles = [axis.get_title() for axis in figure.axes]
+    return [float(title.split()[1]) for title in titles if title.startswith("loss")]
+
+
+def test_by_a_network_with_the_parameters_of_its_config(network, tmp_path, figures):
+    photos = [write_photo(tmp_path / f"{name}.png") for name in "ab"]
+    files = [str(tmp_path / f"{name}.png") for name in "ab"]
+    out = tmp_path / "out"
+    visualize_densecrf.main([network.config, network.checkpoint, *files, "--out", str(out)])
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.png"}
+    for photo, figure in zip(photos, figures, strict=True):
+        probabilities = network.logits(photo).softmax(0)
+        expected = 1e-6 * energy(photo, probabilities, 15, 20, 0.5)
+        assert losses_in(figure) == [pytest.approx(expected, rel=1e-3)]
+        assert "pull towards grass" in [axis.get_title() for axis in figure.axes]
+
+
+def test_a_row_for_each_pair_of_sigmas_of_saved_scores(tmp_path, figures):
+    photo = write_photo(tmp_path / "a.png")
+    logits = torch.randn(21, 24, 32, generator=torch.Generator().manual_seed(0)) * 3
+    np.save(tmp_path / "a.npy", logits.numpy())
+    grid = ["--sigma-rgb", "5", "30", "--sigma-xy", "4", "16"]
+    draw_saved(tmp_path, *grid, "--weight", "1e-3", "--scale-factor", "1")
+    expected = [
+        1e-3 * energy(photo, logits.softmax(0), sigma_rgb, sigma_xy, 1)
+        for sigma_rgb in (5, 30)
+        for sigma_xy in (4, 16)
+    ]
+    assert losses_in(figures[0]) == pytest.approx(expected, rel=1e-3)
+    with Image.open(tmp_path / "out" / "a.png") as file:
+        assert len(file.convert("RGB").getcolors(maxcolors=10**6)) > 100
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities", "one class"])
+def test_scores_may_be_logits_or_probabilities(tmp_path, figures, kind):
+    photo = write_photo(tmp_path / "a.png")
+    logits = torch.randn(2, 24, 32, generator=torch.Generator().manual_seed(0))
+    probabilities = logits.softmax(0)
+    scores = {"logits": logits, "probabilities": probabilities, "one class": probabilities[1:]}
+    np.save(tmp_path / "a.npy", scores[kind].numpy())
+    draw_saved(tmp_path)
+    expected = 1.5e-9 * energy(photo, probabilities, 15, 100, 0.5)
+    assert losses_in(figures[0]) == [pytest.approx(expected, rel=1e-3)]
+
+
+def test_scores_of_another_size_are_refused(tmp_path):
+    write_photo(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", np.zeros((3, 12, 16)))
+    with pytest.raises(SystemExit, match=r"is \(3, 12, 16\). It must be \(classes, 24, 32\)"):
+        draw_saved(tmp_path)
+
+
+def test_a_call_without_a_photo_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        visualize_densecrf.main(["config.py", "checkpoint.pth"])
+    assert "name at least one photo" in capsys.readouterr().err
