@@ -95,13 +95,14 @@ def test_images_of_every_shape(size):
     assert relative_error(result.cpu(), expected) < TOLERANCE
 
 
-@pytest.mark.parametrize("features", ["random", "on_the_lattice", "between"])
+@pytest.mark.parametrize("features", ["random", "on_the_lattice", "between", "tied"])
 def test_lattice_is_the_references_bit_for_bit(features):
     features = {
-        "random": torch.randn(1, 5, 200) * 3,
-        # Rounding half to even, and the order of equal remainders, decide these.
+        "random": torch.randn(1, 5, 60) * 3,
+        # Rounding half to even and the order of equal remainders decide the others.
         "on_the_lattice": torch.zeros(1, 5, 1),
-        "between": torch.randint(-8, 9, (1, 1, 200)) / 2 / reference.elevation_scales(1)[0] * 2,
+        "between": torch.tensor([[[1.0, 3.0]]]) / reference.elevation_scales(1)[0],
+        "tied": torch.cat((torch.zeros(1, 4, 50), torch.randn(1, 1, 50) * 3), dim=1),
     }[features]
     lattice = triton_lattice.build_lattice(features.to(DEVICE))
     expected = reference.build_lattice(features)
@@ -118,6 +119,10 @@ def test_lattice_is_the_references_bit_for_bit(features):
     )
     pairs = torch.stack((points[unique].long(), expected_points[unique])).unique(dim=1)
     assert pairs[0].unique().numel() == pairs[1].unique().numel() == pairs.shape[1] > 0
+    # Points without a weight are there all the same, and the blur passes through them.
+    values = torch.rand(1, 2, features.shape[2])
+    expected = reference.permutohedral_filter(features, values, "both")
+    assert relative_error(triton_filter(features, values), expected) < TOLERANCE
 
 
 def test_bits_do_not_depend_on_the_batch():
@@ -238,3 +243,45 @@ def type_of(argument):
         names = {torch.float32: "*fp32", torch.int32: "*i32", torch.int64: "*i64"}
         return names[argument.dtype]
     return "fp32" if isinstance(argument, float) else "i32"
+
+
+needs_gpu = pytest.mark.skipif(DEVICE.type != "cuda", reason="about a real GPU")
+
+
+@needs_gpu
+def test_on_a_side_stream_and_on_every_device():
+    image, values = photo(65, 43, batch=2), torch.rand(2, 21, 65, 43)
+    expected = bilateral_filter(image, values, 15.0, 20.0)
+    for index in range(torch.cuda.device_count()):
+        device = torch.device("cuda", index)
+        stream = torch.cuda.Stream(device)
+        with torch.cuda.stream(stream):
+            values_there = values.to(device)
+            torch.cuda._sleep(10_000_000)  # whoever does not wait reads values that are not there
+            values_there += 1
+            values_there -= 1
+            result = bilateral_filter(image.to(device), values_there, 15.0, 20.0)
+        stream.synchronize()
+        assert result.device == device
+        assert relative_error(result.cpu(), expected) < TOLERANCE
+
+
+@needs_gpu
+def test_one_number_comes_to_the_host():
+    image, values = photo(65, 43).to(DEVICE), torch.rand(1, 21, 65, 43, device=DEVICE)
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with pytest.warns(UserWarning, match="called a synchronizing CUDA operation") as caught:
+            bilateral_filter(image, values, 15.0, 20.0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(caught) == 1
+
+
+@needs_gpu
+def test_large_image_twice():
+    image, values = photo(2048, 2048).to(DEVICE), torch.rand(1, 40, 2048, 2048, device=DEVICE)
+    first, second = (bilateral_filter(image, values, 15.0, 50.0) for _ in range(2))
+    assert torch.equal(first, second)
+    expected = reference.bilateral_filter(image, values[:, :2], 15.0, 50.0, "both")
+    assert relative_error(first[:, :2], expected) < 1e-5
