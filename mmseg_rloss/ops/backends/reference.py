@@ -71,6 +71,8 @@ def bilateral_filter(
 def bilateral_features(image: Tensor, sigma_rgb: float, sigma_xy: float) -> Tensor:
     """Position and colour of every pixel over their bandwidths: (N, 2 + C, H*W), order x, y, C."""
     num_images, _, height, width = image.shape
+    # Tensors, since CUDA multiplies by the inverse of a number: another float in the last bit.
+    sigma_rgb, sigma_xy = image.new_full((), sigma_rgb), image.new_full((), sigma_xy)
     y, x = torch.meshgrid(
         torch.arange(height, device=image.device, dtype=image.dtype) / sigma_xy,
         torch.arange(width, device=image.device, dtype=image.dtype) / sigma_xy,
@@ -235,7 +237,8 @@ def _splat(lattice: Lattice, values: Tensor) -> Tensor:
     lengths = torch.bincount(vertices, minlength=lattice.num_points)
     weights = lattice.barycentric.flatten()[order].unsqueeze(1)
     weighted = values[order // corners] * weights  # (N*P*(D+1), K)
-    return torch.segment_reduce(weighted, "sum", lengths=lengths, axis=0)
+    # The check that `unsafe` leaves out would wait for the device.
+    return torch.segment_reduce(weighted, "sum", lengths=lengths, axis=0, unsafe=True)
 
 
 def _blur(lattice: Lattice, points: Tensor, axes: range) -> Tensor:
