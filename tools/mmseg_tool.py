@@ -36,6 +36,7 @@ def run(name: str) -> None:
     try:
         look_for_data(args, DATALOADERS[name])
         tool.main()
+        leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
     except ModuleNotFoundError as error:
@@ -45,8 +46,6 @@ def run(name: str) -> None:
             "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
             'pip install "setuptools<81".'
         )
-    finally:
-        leave_process_group()
 
 
 def load_tool(name: str) -> ModuleType:
