@@ -47,14 +47,14 @@ def draw_densecrf(
     height, width = prediction.shape
     row_height = COLUMN_WIDTH * height / width + 0.3
     size = COLUMN_WIDTH * (1 + len(present)) + 1.4, row_height * len(losses) + 0.4
-    figure = Figure(figsize=size, layout="constrained", dpi=120)
+    figure = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(wspace=0.01, hspace=0.01)
     axes = figure.subplots(len(losses), 1 + len(present), squeeze=False)
     for row, loss in zip(axes, losses, strict=True):
         bare_axes(row)
         value, gradient = _loss_and_gradient(loss, image, probabilities, region_of_interest)
         row[0].imshow(overlay)
-        row[0].set_title(f"loss {value:.4g}")
+        row[0].set_title(f"loss {value:.4g}", fontsize="medium")
         row[0].set_ylabel(
             f"sigma_rgb {loss.sigma_rgb:g}, sigma_xy {loss.sigma_xy:g}\n"
             f"scale {loss.scale_factor:g}, weight {loss.weight:g}",
@@ -63,7 +63,7 @@ def draw_densecrf(
         if present:  # There is none without a region of interest.
             _draw_pulls(row[1:], -gradient[present].cpu().numpy())
     for axis, label in zip(axes[0, 1:], present, strict=True):
-        axis.set_title(f"pull towards {classes[label]}")
+        axis.set_title(f"pull towards {classes[label]}", fontsize="medium")
     draw_legend(figure, class_legend({label: classes[label] for label in present}, palette))
     return figure
 

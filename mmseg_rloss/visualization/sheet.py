@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-COLUMN_WIDTH = 2.2  # inches
+COLUMN_WIDTH = 2.1  # inches
 TITLE_HEIGHT = 0.3
 LEGEND_WIDTH = 1.3  # of an entry
 
