@@ -47,7 +47,7 @@ def insert_kernel(
     The floating-point operations are those of ``reference.enclosing_simplex`` one by one, so the
     kernel must be compiled without fused multiply-adds.
     """
-    image, pixel = _image_and_pixel(num_pixels, PIXELS)
+    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS)
     inside = pixel < num_pixels
     row = tl.arange(0, ROWS)
     is_axis = (row <= DIM)[:, None]
@@ -161,7 +161,7 @@ def pack_kernel(
     lattice points: it moves in words of 16 bytes.
     """
     width = quads * 4
-    image, pixel = _image_and_pixel(num_pixels, PIXELS)
+    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS)
     values += image * values_stride
     packed += image * num_pixels * width
     largest += image * num_channels
@@ -203,8 +203,10 @@ def splat_kernel(
     Channels go in eights, which fill memory transactions. On the middle axis, the eights come to
     lie in the registers of a thread, and four strips fill the 32 threads of a warp.
     """
-    image, strip = _image_and_pixel(tl.cdiv(num_pixels, LENGTH), STRIPS)
-    corners = (image * CORNERS + tl.program_id(2)) * num_pixels
+    # The classes of a strip run side by side, to read its values from the cache.
+    program, corner = tl.program_id(0) // CORNERS, tl.program_id(0) % CORNERS
+    image, strip = _image_and_pixel(program, tl.cdiv(num_pixels, LENGTH), STRIPS)
+    corners = (image * CORNERS + corner) * num_pixels
     vertices += corners
     barycentric += corners
     first_channel = tl.program_id(1) * CHANNELS
@@ -289,7 +291,7 @@ def slice_kernel(
 ):
     """Interpolate the pixels from the lattice points, and turn quanta back into values."""
     width = quads * 4
-    image, pixel = _image_and_pixel(num_pixels, PIXELS)
+    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS)
     vertices += image * CORNERS * num_pixels
     barycentric += image * CORNERS * num_pixels
     channel = _channel(CHANNELS)[None, :]
@@ -310,11 +312,10 @@ def slice_kernel(
 
 
 @triton.jit
-def _image_and_pixel(num_pixels, PIXELS: tl.constexpr):
+def _image_and_pixel(program, num_pixels, PIXELS: tl.constexpr):
     """The image (int64) and the pixels (PIXELS,) of a program; some may lie beyond the image."""
     blocks = tl.cdiv(num_pixels, PIXELS)
-    pixel = tl.program_id(0) % blocks * PIXELS + tl.arange(0, PIXELS)
-    return (tl.program_id(0) // blocks).to(tl.int64), pixel
+    return (program // blocks).to(tl.int64), program % blocks * PIXELS + tl.arange(0, PIXELS)
 
 
 @triton.jit

@@ -217,7 +217,7 @@ def splat(lattice: Lattice, packed: Tensor, largest: Tensor) -> Tensor:
     blocks, strips, channels = _blocks(num_strips, num_channels, block=_BLOCK // 4)
     _launch(
         kernels.splat_kernel,
-        (num_images * blocks, triton.cdiv(num_channels, channels), corners),
+        (num_images * blocks * corners, triton.cdiv(num_channels, channels)),
         *(packed, lattice.vertices, lattice.barycentric, lattice.point_of_slot, largest, points),
         *(num_channels, num_pixels, width, _bits(num_pixels)),
         CORNERS=corners,
