@@ -95,7 +95,10 @@ class SavedScores:
 
     def scores(self, photo: Path) -> Tensor:
         """(K, H, W)"""
-        return torch.from_numpy(np.load(self._folder / f"{photo.stem}.npy")).float()
+        path = self._folder / f"{photo.stem}.npy"
+        if not path.exists():
+            raise SystemExit(f"{photo} needs its score map {path}.")
+        return torch.from_numpy(np.load(path)).float()
 
 
 def names_of(count: int) -> list[str]:
@@ -150,6 +153,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     args.photos = [Path(photo) for photo in args.inputs[len(args.model) :]]
     if not args.photos:
         parser.error("name at least one photo, after the config and the checkpoint")
+    if absent := [str(photo) for photo in args.photos if not photo.is_file()]:
+        parser.error(f"no such photo: {', '.join(absent)}")
     return args
 
 

@@ -96,6 +96,15 @@ def test_scores_of_another_size_are_refused(tmp_path):
         draw_saved(tmp_path)
 
 
+def test_absent_files_are_told(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        visualize_densecrf.main(["config.py", "checkpoint.pth", str(tmp_path / "a.png")])
+    assert f"no such photo: {tmp_path}/a.png" in capsys.readouterr().err
+    write_photo(tmp_path / "a.png")
+    with pytest.raises(SystemExit, match=r"a\.png needs its score map .*a\.npy"):
+        draw_saved(tmp_path)
+
+
 def test_a_call_without_a_photo_is_refused(capsys):
     with pytest.raises(SystemExit):
         visualize_densecrf.main(["config.py", "checkpoint.pth"])

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
@@ -121,8 +122,7 @@ class Sources:
         if f"SegmentationClass/{name}.png" in self._voc:
             return read_labels(self._voc.read(f"SegmentationClass/{name}.png"), f"{name}.png")
         if f"cls/{name}.mat" in self._masks:
-            structure = loadmat(io.BytesIO(self._masks.read(f"cls/{name}.mat")))
-            return structure["GTcls"]["Segmentation"].item()
+            return read_mat(self._masks.read(f"cls/{name}.mat"), f"{name}.mat")
         return read_labels(self._masks.read(f"{name}.png"), f"{name}.png")
 
     def scribbles(self, name: str) -> np.ndarray:
@@ -178,6 +178,14 @@ def read_labels(data: bytes, name: str) -> np.ndarray:
     if image.mode not in ("P", "L"):
         raise ValueError(f"{name} has the channels {image.mode} where a label map has one")
     return np.array(image)
+
+
+def read_mat(data: bytes, name: str) -> np.ndarray:
+    """The mask in a file of SBD's dataset/cls."""
+    try:
+        return loadmat(io.BytesIO(data))["GTcls"]["Segmentation"].item()
+    except (KeyError, OSError, ValueError, MatReadError) as error:
+        raise ValueError(f"{name} is no mask of SBD: {error}") from None
 
 
 def check_labels(labels: np.ndarray, size: tuple[int, int], kind: str) -> None:
@@ -279,7 +287,7 @@ def main(argv: list[str] | None = None) -> None:
         write_dataset(sources, ids, unfinished)
         check_dataset(unfinished, args.partial)
         unfinished.rename(out)
-    except (ValueError, tarfile.TarError) as error:
+    except (ValueError, tarfile.TarError, EOFError) as error:
         raise SystemExit(str(error)) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

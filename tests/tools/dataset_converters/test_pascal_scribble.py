@@ -205,6 +205,12 @@ def coloured_mask(root: Path) -> None:
     photo(root / "SegmentationClassAug" / f"{SBD[0]}.png")
 
 
+def broken_mat(root: Path) -> None:
+    (root / "SegmentationClassAug" / f"{SBD[0]}.png").unlink()
+    (root / "SegmentationClassAug" / "cls").mkdir()
+    (root / "SegmentationClassAug" / "cls" / f"{SBD[0]}.mat").write_bytes(b"no MAT file" * 20)
+
+
 def change_xml(old: str, new: str):
     def change(root: Path) -> None:
         path = root / "xml" / f"{SBD[0]}.xml"
@@ -219,6 +225,7 @@ def change_xml(old: str, new: str):
         (broken_photo, "2008_000003.jpg is unreadable"),
         (other_size, "the mask has (24, 32) pixels, the photo (32, 24)"),
         (strange_label, "the mask has the labels [77]"),
+        (broken_mat, "2008_000003.mat is no mask of SBD"),
         (coloured_mask, "has the channels RGB"),
         (change_xml("cow", "unicorn"), "unknown class 'unicorn'"),
         (change_xml("</annotation>", ""), "the XML is broken"),
@@ -234,6 +241,14 @@ def test_every_file_is_checked(sources, damage, words):
     message = refused(sources, "--partial")
     assert message.startswith("1 photos cannot be used, nothing was kept:\n  2008_000003: ")
     assert words in message
+
+
+def test_a_tar_that_broke_off_is_told(sources):
+    with tarfile.open(sources / "voc.tgz", "w:gz") as tar:
+        tar.add(sources / "VOCdevkit", "VOCdevkit")
+    whole = (sources / "voc.tgz").read_bytes()
+    (sources / "voc.tgz").write_bytes(whole[: len(whole) // 2])
+    assert "end-of-stream" in refused(sources, voc="voc.tgz")
 
 
 def test_a_tar_that_is_none_is_told(sources):
