@@ -1,12 +1,11 @@
-"""Compile launches of Triton kernels for GPUs that need not be there.
+"""Compile every kernel of the Triton filter for GPUs that need not be there.
 
-Usage: compile_kernels.py LAUNCHES.json TARGET [TARGET ...]
+Usage: compile_kernels.py TARGET [TARGET ...], such as cuda:90 and hip:gfx942
 
-A launch is the kernel's name, the types of its arguments, and its options. Targets are such as
-cuda:90 and hip:gfx942; each is printed when all launches have been compiled for it.
+The filter runs as on a GPU, with the tensors on the CPU and each launch stopped once Triton has
+compiled its kernel. A target is printed when all is compiled for it.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -14,45 +13,64 @@ from pathlib import Path
 os.environ.pop("TRITON_INTERPRET", None)
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import triton
+import torch
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.runtime.driver import driver
 
-from mmseg_rloss.ops.backends import triton_kernels, triton_lattice
+from mmseg_rloss.ops.backends import triton_kernels as kernels
+from mmseg_rloss.ops.backends import triton_lattice
 
 WARP_SIZES = {"cuda": 32, "hip:gfx9": 64, "hip:gfx1": 32}
 
 
-def target_of(name: str) -> GPUTarget:
-    backend, architecture = name.split(":")
-    warp_size = next(size for prefix, size in WARP_SIZES.items() if name.startswith(prefix))
-    return GPUTarget(backend, int(architecture) if backend == "cuda" else architecture, warp_size)
+class AbsentGPU:
+    """The part of Triton's driver that compiling needs."""
+
+    def __init__(self, name: str) -> None:
+        backend, architecture = name.split(":")
+        architecture = int(architecture) if backend == "cuda" else architecture
+        warp_size = next(size for prefix, size in WARP_SIZES.items() if name.startswith(prefix))
+        self.target = GPUTarget(backend, architecture, warp_size)
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+    def get_current_device(self) -> str:
+        return str(self.target)  # compiled kernels are kept by device
+
+    def get_current_stream(self, device: str) -> int:
+        return 0
 
 
-def compile_launch(target: GPUTarget, name: str, types: list[str], options: dict) -> None:
-    kernel = getattr(triton_kernels, name)
-    names = [parameter.name for parameter in kernel.params]
-    constants = [parameter.name for parameter in kernel.params if parameter.is_constexpr]
-    # Arguments given by name are constants or 32-bit integers.
-    signature = dict.fromkeys(names, "i32") | dict.fromkeys(constants, "constexpr")
-    signature.update(zip(names, types, strict=False))
-    pointers = [index for index, kind in enumerate(signature.values()) if kind.startswith("*")]
-    aligned = {(index,): [["tt.divisibility", 16]] for index in pointers}
-    values = {key: tuple(options[key]) if key == "SCALES" else options[key] for key in constants}
-    launch = {key: value for key, value in options.items() if key not in names}
-    if target.backend == "hip" and name == "insert_kernel":
-        launch["num_warps"] = triton_lattice.insertion_warps(options["ROWS"], target.warp_size)
-    compiled = triton.compile(ASTSource(kernel, signature, values, aligned), target, launch)
-    if name == "insert_kernel" and target.backend == "cuda":
+def compile_without_launching(kernel, grid, *arguments, **options) -> None:
+    target = driver.active.get_current_target()
+    if target.backend == "hip" and kernel is kernels.insert_kernel:
+        options["num_warps"] = triton_lattice.insertion_warps(options["ROWS"], target.warp_size)
+    compiled = kernel.warmup(*arguments, grid=grid, **options)
+    if target.backend == "cuda" and kernel is kernels.insert_kernel:
         assert "fma.rn.f32" not in compiled.asm["ptx"], "no longer the reference's operations"
 
 
+def compile_filter() -> None:
+    for batch, dim, num_channels, num_pixels in (
+        (2, 8, 33, 50),
+        (1, 1, 1, 1),
+        (1, 5, 16, 64),
+    ):
+        features = torch.rand(batch, dim, num_pixels)
+        lattice = triton_lattice.build_lattice(features)
+        triton_lattice.filter_on(lattice, torch.rand(batch, num_channels, num_pixels), "both")
+    for size in ((16, 16), (3, 1)):
+        image, values = torch.rand(12, 3, *size), torch.rand(12, 21, *size)
+        triton_lattice.bilateral_filter(image, values, 15.0, 50.0, "both")
+
+
 def main() -> None:
-    path, *targets = sys.argv[1:]
-    for target in targets:
-        for launch in json.loads(Path(path).read_text()):
-            compile_launch(target_of(target), *launch)
-        print(target)
+    triton_lattice._launch = compile_without_launching
+    for name in sys.argv[1:]:
+        driver.set_active(AbsentGPU(name))
+        compile_filter()
+        print(name)
 
 
 if __name__ == "__main__":
