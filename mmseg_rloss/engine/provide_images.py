@@ -69,7 +69,6 @@ class ImageProvider:
     def __exit__(self, *exception: object) -> None:
         self.remove()
 
-    @torch.compiler.disable
     def _provide(self, segmentor: BaseModel, args: tuple, kwargs: dict[str, Any]) -> None:
         call = inspect.signature(type(segmentor).forward).bind(segmentor, *args, **kwargs)
         if not self._losses or call.arguments.get("mode") != "loss":
@@ -83,7 +82,6 @@ class ImageProvider:
         for loss in self._losses:
             loss.provide(image, region_of_interest)
 
-    @torch.compiler.disable
     def _take_back(self, segmentor: BaseModel, args: tuple, output: object) -> None:
         for loss in self._losses:
             loss.take_back()
@@ -123,7 +121,8 @@ def denormalize(inputs: Tensor, data_preprocessor: nn.Module) -> Tensor:
 
 
 def _converts_to_rgb(data_preprocessor: nn.Module) -> bool:
-    # The official stack has the name without the underscore, MMEngine and the fork the other.
+    # The official stack has the name without the underscore, MMEngine and the fork the other. It
+    # stands for rgb_to_bgr as well; the colours' distances are the same in either order.
     return any(
         getattr(data_preprocessor, flag, False)
         for flag in ("channel_conversion", "_channel_conversion")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmseg_rloss import provide_images
 from mmseg_rloss.engine.provide_images import find_segmentor
@@ -154,12 +155,15 @@ def test_forward_may_be_called_with_names_or_without(positional):
 
 
 def test_the_other_modes_are_left_alone():
-    model = build_segmentor()
-    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
-    batch["data_samples"][0].set_metainfo(dict(ori_shape=(16, 16)))
+    model = build_segmentor(test_cfg=dict(size_divisor=32))
+    batch = packed_batch(photos((16, 20)))
+    batch["data_samples"][0].set_metainfo(dict(ori_shape=(16, 20)))
+    batch = model.data_preprocessor(batch, False)
+    assert batch["inputs"].shape[2:] == (32, 32)
     with provide_images(model):
         model(batch["inputs"])
-        model.eval()(**batch, mode="predict")
+        (prediction,) = model.eval()(**batch, mode="predict")
+    assert prediction.pred_sem_seg.shape == (16, 20)
 
 
 def test_images_are_taken_back_after_the_forward():
@@ -236,6 +240,22 @@ def test_the_segmentor_is_found_in_a_wrapper():
     batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
     with provide_images(wrapped):
         assert wrapped(**batch, mode="loss")["decode.loss_densecrf"] < 0
+
+
+def test_a_compiled_model_is_provided_without_compiling_for_every_size_of_photo():
+    model = build_segmentor(**IMAGENET)
+    counter = CompileCounterWithBackend("eager")
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend=counter)
+    frames = []
+    with provide_images(compiled):
+        for height in (15, 14, 13, 12):
+            batch = model.data_preprocessor(packed_batch(photos((16, 16), (height, 13))), True)
+            expected = model(**batch, mode="loss")["decode.loss_densecrf"]
+            actual = compiled(**batch, mode="loss")["decode.loss_densecrf"]
+            torch.testing.assert_close(actual, expected)
+            frames.append(counter.frame_count)
+    assert frames[-1] == frames[-2]  # MMSeg itself compiles once more for the second batch
 
 
 def test_a_copy_of_the_model_is_provided_with_its_own_images():
