@@ -39,22 +39,26 @@ class DenseCRFVisualizationHook(Hook):
         if interval < 1:
             raise ValueError(f"interval must be 1 iteration or more, not {interval}")
         self.interval = interval
+        self._recording = False
         self._handles: list[RemovableHandle] = []
         self._calls: dict[str, tuple[DenseCRFLoss, tuple[Tensor, Tensor, Tensor]]] = {}
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Watch the losses, if this iteration is to be drawn."""
-        if self.every_n_train_iters(runner, self.interval) and is_main_process():
+    def before_train(self, runner: Any) -> None:
+        """Watch the losses; a compiled network would not notice it any later."""
+        if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
                 record = functools.partial(self._record, name)
                 self._handles.append(loss.layer.register_forward_hook(record))
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Record this iteration, if it is to be drawn."""
+        self._recording = self.every_n_train_iters(runner, self.interval)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draw what was recorded."""
-        while self._handles:
-            self._handles.pop().remove()
+        self._recording = False
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
         for name, (layer, first) in self._calls.items():
@@ -62,9 +66,15 @@ class DenseCRFVisualizationHook(Hook):
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
         self._calls.clear()
 
+    def after_train(self, runner: Any) -> None:
+        """Detach from the losses."""
+        while self._handles:
+            self._handles.pop().remove()
+
     @torch.compiler.disable
     def _record(
         self, name: str, layer: DenseCRFLoss, batch: tuple[Tensor, Tensor, Tensor], output: Tensor
     ) -> None:
-        first_photo = tuple(tensor[0].detach() for tensor in batch)
-        self._calls[name] = layer, first_photo
+        if self._recording:
+            first_photo = tuple(tensor[0].detach() for tensor in batch)
+            self._calls[name] = layer, first_photo

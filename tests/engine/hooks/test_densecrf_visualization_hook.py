@@ -31,13 +31,11 @@ class RecordLossInputs(Hook):
             self.batches.append([tensor.detach() for tensor in batch])
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A Runner after four iterations, of which every other one is drawn."""
-    root = tmp_path_factory.mktemp("visualization")
+def train_with_figures(root: Path, iterations: int, **options):
+    """A Runner after so many iterations, of which every other one is drawn."""
     write_data_set(root / "set")
-    config = training_config(root / "set", root / "work_dir")
-    config["train_cfg"]["max_iters"] = 4
+    config = training_config(root / "set", root / "work_dir") | options
+    config["train_cfg"]["max_iters"] = iterations
     metainfo = dict(classes=CLASSES, palette=PALETTE.tolist())
     config["train_dataloader"]["dataset"]["metainfo"] = metainfo
     config["visualizer"] = dict(
@@ -48,6 +46,11 @@ def trained(tmp_path_factory):
         dict(type="RecordLossInputs"),
     ]
     return train(config)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train_with_figures(tmp_path_factory.mktemp("visualization"), iterations=4)
 
 
 def pictures(runner) -> dict[str, np.ndarray]:
@@ -67,6 +70,11 @@ def test_it_shows_the_first_photo_as_the_loss_got_it(trained):
         first = [tensor[0] for tensor in record.batches[iteration]]
         figure = draw_densecrf([record.layer], *first, CLASSES, PALETTE)
         assert np.array_equal(picture, figure_to_array(figure))
+
+
+def test_a_compiled_network_is_drawn_as_well(tmp_path):
+    runner = train_with_figures(tmp_path, iterations=2, compile=dict(backend="eager"))
+    assert list(pictures(runner)) == ["decode_head.loss_decode.1_2.png"]
 
 
 def test_nothing_stays_on_the_loss(trained):
