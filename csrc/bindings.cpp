@@ -45,8 +45,8 @@ constexpr const char* kStageNames[kNumStages] = {"embedding", "neighbours", "spl
                                                  "slice"};
 
 // Filter `values` (N, K, P) into `result`; the caller has checked the arguments. Returns the
-// seconds that each stage took, summed over the threads, or None where the features are too large
-// for their type.
+// processor seconds of each stage, summed over the threads, or None where the features are too
+// large for their type.
 template <class T>
 py::object filter(const Array<T>& planes, double divisor, double position_divisor, int64_t width,
                   const Array<T>& values, Array<T>& result, const std::string& blur,

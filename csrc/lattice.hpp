@@ -5,10 +5,10 @@
 // the baseline, so that no inline function of the library is compiled for a newer machine.
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +54,7 @@ struct Filter {
   int64_t num_pixels;
   Blur blur;
   int num_threads;
-  std::atomic<int64_t>* stage_nanoseconds;  // kNumStages sums of all threads' time
+  std::atomic<int64_t>* stage_nanoseconds;  // kNumStages sums of all threads' processor time
 };
 
 // The largest number of feature dimensions.
