@@ -1,0 +1,359 @@
+"""What the filter costs on the CPU: its stages, the floor of a copy, threads, the whole layer.
+
+    python benchmarks/filter.py --json filter.json
+
+The floor is the time of memcpy for the image and the values on one thread. Filter, twin and memcpy
+take turns on the same sets of images, values and results, which together are several times larger
+than the caches: none of them finds its data where the one before left it. One thread is measured
+by its own processor time, which other processes disturb little; two threads and the layer by the
+clock on the wall, so run those on a quiet machine. Tables show medians; `--json` has the best
+times, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmseg_rloss.ops import DenseCRFLoss, bilateral_filter
+from mmseg_rloss.ops.backends import native, reference
+
+PHOTOS = Path(__file__).resolve().parents[2] / "shared/voc_animals/JPEGImages"
+SIGMA_RGB = 15.0
+ROTATED_BYTES = 256 << 20  # several times the last-level cache
+LAYER = {"batch": 12, "size": 513, "classes": 21, "scale_factor": 0.5, "sigma_xy": 100.0}
+LINEARITY_SIZES = (257, 513, 1025, 2048)
+LINEARITY_CHANNELS = (1, 8, 21, 32, 64, 150)
+
+
+class Case(NamedTuple):
+    """One set of buffers."""
+
+    image: Tensor  # (N, 3, H, W) in 0-255
+    values: Tensor  # (N, K, H, W)
+    result: Tensor  # (N, K, H, W)
+
+    @property
+    def size(self) -> int:
+        return sum(tensor.nbytes for tensor in self)
+
+
+Times = dict[str, list[float]]  # milliseconds of every repetition
+
+
+def main() -> None:
+    options = parse_arguments()
+    console = Console(width=100)
+    torch.set_num_threads(1)
+    photos = Photos(options.images)
+    report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+    console.print(f"{report['machine']}, {report['date']}; {photos.source}")
+    show = Show(console, report)
+
+    stages = {size: time_stages(photos, size, options) for size in options.sizes}
+    show.stages(stages, options)
+    threads = {
+        f"{batch} x {size}x{size}": time_threads(photos, batch, size, options)
+        for size in options.sizes
+        for batch in (1, 2, 12)
+    }
+    show.threads(threads, options)
+    show.layer(time_layer(photos, options), options)
+    show.linearity(
+        "pixels",
+        {f"{s}x{s}": (s * s, time_once(photos, s, options.channels)) for s in LINEARITY_SIZES},
+    )
+    show.linearity("channels", {str(k): (k, time_once(photos, 257, k)) for k in LINEARITY_CHANNELS})
+    show.memory([(s, k, *peak_memory(s, k)) for s, k in ((513, 21), (513, 150), (2048, 21))])
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=Path, nargs="*", help="photos; a few of VOC by default")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[257, 513], help="square sides")
+    parser.add_argument("--channels", type=int, default=21, help="of the values")
+    parser.add_argument("--threads", type=int, default=2, help="compared with one")
+    parser.add_argument("--repeats", type=int, default=30, help="of every measurement")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    return parser.parse_args()
+
+
+class Photos:
+    """Real photos where there are any, else a drawn one, in any size."""
+
+    def __init__(self, paths: list[Path] | None) -> None:
+        paths = paths or sorted(PHOTOS.glob("*.jpg"))[:4]
+        self.source = f"{len(paths)} photos" if paths else "a drawn image"
+        self._photos = [Image.open(path).convert("RGB") for path in paths] or [self._draw()]
+
+    def batch(self, count: int, size: int, first: int = 0) -> Tensor:
+        """Photos (count, 3, size, size) in 0-255."""
+        chosen = (self._photos[i % len(self._photos)] for i in range(first, first + count))
+        photos = [photo.resize((size, size)) for photo in chosen]
+        pixels = [torch.frombuffer(bytearray(p.tobytes()), dtype=torch.uint8) for p in photos]
+        stacked = torch.stack(pixels).view(count, size, size, 3)
+        return stacked.permute(0, 3, 1, 2).float().contiguous()
+
+    def rotation(self, count: int, size: int, channels: int) -> Iterator[Case]:
+        """Sets of buffers in turn, for ever."""
+        cases: list[Case] = []
+        while len(cases) < 2 or sum(case.size for case in cases) < ROTATED_BYTES:
+            values = torch.rand(count, channels, size, size)
+            image = self.batch(count, size, first=len(cases))
+            cases.append(Case(image, values, torch.zeros_like(values)))
+        return cycle(cases)
+
+    @staticmethod
+    def _draw() -> Image.Image:
+        """Smooth areas with edges and a little noise, as photos have them."""
+        torch.manual_seed(0)
+        coarse = torch.randint(0, 256, (1, 3, 9, 9)).float()
+        smooth = F.interpolate(coarse, size=(400, 400), mode="bicubic", align_corners=False)
+        noisy = (smooth + 2 * torch.randn_like(smooth)).clamp(0, 255).byte()
+        return Image.fromarray(noisy[0].permute(1, 2, 0).contiguous().numpy())
+
+
+def sigma_xy(size: int) -> float:
+    """The bandwidth of a photo that is enlarged to ``size``: 50 at 257, 100 at 513."""
+    return float(round(50 * size / 257))
+
+
+def run_native(case: Case, num_threads: int) -> dict[str, float]:
+    """Filter a case; returns the seconds of each stage."""
+    size = case.image.shape[-1]
+    return native._native.filter(
+        case.image.flatten(2).numpy(),
+        SIGMA_RGB,
+        sigma_xy(size),
+        size,
+        case.values.flatten(2).numpy(),
+        case.result.flatten(2).numpy(),
+        "both",
+        num_threads,
+        native.instruction_sets()[-1],
+    )
+
+
+def run_memcpy(case: Case, spare: Tensor) -> None:
+    """Copy image and values; ``spare`` is as large as the image."""
+    ctypes.memmove(spare.data_ptr(), case.image.data_ptr(), case.image.nbytes)
+    ctypes.memmove(case.result.data_ptr(), case.values.data_ptr(), case.values.nbytes)
+
+
+def timed(clock: Callable[[], float], function: Callable, *arguments: object) -> tuple[float, Any]:
+    """Milliseconds that a call takes, and what it returns."""
+    start = clock()
+    result = function(*arguments)
+    return 1e3 * (clock() - start), result
+
+
+def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times:
+    """One thread: the stages, the whole filter, memcpy and the twin."""
+    cases = photos.rotation(1, size, options.channels)
+    spare = torch.zeros_like(next(cases).image)
+    times: Times = {}
+    for _ in track(range(options.repeats), f"stages {size}", transient=True):
+        filtered, seconds = timed(time.thread_time, run_native, next(cases), 1)
+        copied, _ = timed(time.thread_time, run_memcpy, next(cases), spare)
+        for stage, duration in seconds.items():
+            times.setdefault(stage, []).append(1e3 * duration)
+        times.setdefault("total", []).append(filtered)
+        times.setdefault("memcpy", []).append(copied)
+    for _ in range(min(options.repeats, 3)):
+        image, values, _ = next(cases)
+        arguments = image, values, SIGMA_RGB, sigma_xy(size), "both"
+        twin, _ = timed(time.thread_time, reference.bilateral_filter, *arguments)
+        times.setdefault("plain PyTorch", []).append(twin)
+    return times
+
+
+def time_threads(photos: Photos, batch: int, size: int, options: argparse.Namespace) -> Times:
+    """A batch with one thread and with several, in turn."""
+    cases = photos.rotation(batch, size, options.channels)
+    times: Times = {"one": [], "several": []}
+    for _ in track(range(options.repeats), f"threads {batch} x {size}", transient=True):
+        for name, threads in (("one", 1), ("several", options.threads)):
+            duration, _ = timed(time.perf_counter, run_native, next(cases), threads)
+            times[name].append(duration)
+    return times
+
+
+def time_layer(photos: Photos, options: argparse.Namespace) -> Times:
+    """The layer, forward and backward, and the parts of it that other functions do."""
+    batch, size, scale = LAYER["batch"], LAYER["size"], LAYER["scale_factor"]
+    torch.set_num_threads(options.threads)
+    threads = {"num_threads": options.threads}
+    image, region = photos.batch(batch, size), torch.ones(batch, size, size)
+    logits = torch.randn(batch, LAYER["classes"], size, size)
+    segmentation = logits.softmax(dim=1).requires_grad_()
+    layer = DenseCRFLoss(2e-9, SIGMA_RGB, LAYER["sigma_xy"], scale, **threads)
+    small_image = F.interpolate(image, scale_factor=scale)
+
+    def resize() -> Tensor:
+        return F.interpolate(segmentation, scale_factor=scale, mode="bilinear")
+
+    small = resize()
+    grad = torch.rand_like(small)
+    sigmas = SIGMA_RGB, LAYER["sigma_xy"] * scale
+    parts = {
+        "layer": lambda: layer(image, segmentation, region).backward(),
+        "filter": lambda: bilateral_filter(small_image, small.detach(), *sigmas, **threads),
+        "bilinear resizing": resize,
+        "its backward": lambda: small.backward(grad, retain_graph=True),
+    }
+    times: Times = {name: [] for name in parts}
+    for _ in track(range(max(3, options.repeats // 3)), "layer", transient=True):
+        for name, part in parts.items():
+            segmentation.grad = None
+            times[name].append(timed(time.perf_counter, part)[0])
+    torch.set_num_threads(1)
+    return times
+
+
+def time_once(photos: Photos, size: int, channels: int) -> list[float]:
+    """One thread, few repetitions on the same buffers."""
+    values = torch.rand(1, channels, size, size)
+    case = Case(photos.batch(1, size), values, torch.zeros_like(values))
+    run_native(case, 1)
+    return [timed(time.thread_time, run_native, case, 1)[0] for _ in range(5)]
+
+
+def peak_memory(size: int, channels: int) -> tuple[float, float]:
+    """Megabytes of the values, and how many more the filter takes at its peak, result included."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_peak_memory, (size, channels))
+
+
+def _peak_memory(size: int, channels: int) -> tuple[float, float]:
+    photos = Photos(None)
+    image, values = photos.batch(1, size), torch.rand(1, channels, size, size)
+    bilateral_filter(image[..., :9, :9], values[..., :9, :9], SIGMA_RGB, 9.0, num_threads=1)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew here
+    before = _status("VmRSS")
+    bilateral_filter(image, values, SIGMA_RGB, sigma_xy(size), num_threads=1)
+    return values.nbytes / 2**20, (_status("VmHWM") - before) / 2**10
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])  # kB
+
+
+def machine() -> str:
+    """Processor, how many of it, its instruction set, and the versions that matter."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(": ")[2] if lines else name
+    return (
+        f"{name}, {os.cpu_count()} processors, {native.instruction_sets()[-1]}, "
+        f"torch {torch.__version__}"
+    )
+
+
+class Show:
+    """Prints tables and keeps their figures for the JSON file."""
+
+    def __init__(self, console: Console, report: dict) -> None:
+        self._console = console
+        self._report = report
+
+    def stages(self, cases: dict[int, Times], options: argparse.Namespace) -> None:
+        table = Table(
+            *("ms", *(f"{size}x{size}x{options.channels}" for size in cases)),
+            title="The filter, one thread",
+        )
+        rows = list(next(iter(cases.values())))
+        for row in rows:
+            table.add_row(row, *(f"{median(times[row]):.2f}" for times in cases.values()))
+        ratios = [median(t["total"]) / median(t["memcpy"]) for t in cases.values()]
+        table.add_row("total / memcpy", *(f"{ratio:.1f}" for ratio in ratios))
+        self._print(table, "stages", cases)
+
+    def threads(self, cases: dict[str, Times], options: argparse.Namespace) -> None:
+        table = Table(
+            "batch",
+            "1 thread, ms",
+            f"{options.threads} threads, ms",
+            "times faster",
+            "of the best",
+            title="Threads",
+        )
+        for name, times in cases.items():
+            one, several = times["one"], times["several"]
+            table.add_row(
+                name,
+                f"{median(one):.1f}",
+                f"{median(several):.1f}",
+                f"{median(one) / median(several):.2f}",
+                f"{min(one) / min(several):.2f}",
+            )
+        self._print(table, "threads", cases)
+
+    def layer(self, times: Times, options: argparse.Namespace) -> None:
+        table = Table(
+            "part",
+            "ms",
+            title="The layer without the softmax, forward and backward: "
+            f"{LAYER['batch']} x {LAYER['size']}x{LAYER['size']}x{LAYER['classes']}, "
+            f"scale {LAYER['scale_factor']}, {options.threads} threads",
+        )
+        middle = {name: median(durations) for name, durations in times.items()}
+        whole = middle.pop("layer")
+        for name, duration in middle.items():
+            table.add_row(name, f"{duration:.0f}")
+        table.add_row("the rest", f"{whole - sum(middle.values()):.0f}")
+        table.add_row("all", f"{whole:.0f}")
+        self._print(table, "layer", times)
+
+    def linearity(self, cases: list[tuple[int, int]], photos: Photos) -> None:
+        table = Table("case", "ms", "ns per pixel and channel", title="One thread, larger inputs")
+        figures = {}
+        for size, channels in cases:
+            name = f"{size}x{size}x{channels}"
+            figures[name] = time_once(photos, size, channels)
+            duration = median(figures[name])
+            each = 1e6 * duration / (size * size * channels)
+            table.add_row(name, f"{duration:.1f}", f"{each:.2f}")
+        self._print(table, f"larger inputs, {name}", figures)
+
+    def memory(self, cases: list[tuple[int, int, float, float]]) -> None:
+        table = Table("case", "values, MB", "more at the peak, MB", title="Memory, one thread")
+        for size, channels, values, more in cases:
+            table.add_row(f"{size}x{size}x{channels}", f"{values:.0f}", f"{more:.0f}")
+        self._print(table, "memory", cases)
+
+    def _print(self, table: Table, name: str, figures: object) -> None:
+        for column in table.columns[1:]:
+            column.justify = "right"
+        self._console.print(table)
+        self._report[name] = figures
+
+
+if __name__ == "__main__":
+    main()
