@@ -43,6 +43,7 @@ ROTATED_BYTES = 256 << 20  # several times the last-level cache
 LAYER = {"batch": 12, "size": 513, "classes": 21, "scale_factor": 0.5, "sigma_xy": 100.0}
 LINEARITY_SIZES = (257, 513, 1025, 2048)
 LINEARITY_CHANNELS = (1, 8, 21, 32, 64, 150)
+MEMORY_CASES = ((513, 21), (513, 150), (2048, 21))  # size, channels
 
 
 class Case(NamedTuple):
@@ -78,12 +79,9 @@ def main() -> None:
     }
     show.threads(threads, options)
     show.layer(time_layer(photos, options), options)
-    show.linearity(
-        "pixels",
-        {f"{s}x{s}": (s * s, time_once(photos, s, options.channels)) for s in LINEARITY_SIZES},
-    )
-    show.linearity("channels", {str(k): (k, time_once(photos, 257, k)) for k in LINEARITY_CHANNELS})
-    show.memory([(s, k, *peak_memory(s, k)) for s, k in ((513, 21), (513, 150), (2048, 21))])
+    show.linearity("pixels", [(size, options.channels) for size in LINEARITY_SIZES], photos)
+    show.linearity("channels", [(257, channels) for channels in LINEARITY_CHANNELS], photos)
+    show.memory([(*case, *peak_memory(*case)) for case in MEMORY_CASES])
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 
@@ -331,8 +329,8 @@ class Show:
         table.add_row("all", f"{whole:.0f}")
         self._print(table, "layer", times)
 
-    def linearity(self, cases: list[tuple[int, int]], photos: Photos) -> None:
-        table = Table("case", "ms", "ns per pixel and channel", title="One thread, larger inputs")
+    def linearity(self, what: str, cases: list[tuple[int, int]], photos: Photos) -> None:
+        table = Table("case", "ms", "ns per pixel and channel", title=f"One thread, more {what}")
         figures = {}
         for size, channels in cases:
             name = f"{size}x{size}x{channels}"
@@ -340,7 +338,7 @@ class Show:
             duration = median(figures[name])
             each = 1e6 * duration / (size * size * channels)
             table.add_row(name, f"{duration:.1f}", f"{each:.2f}")
-        self._print(table, f"larger inputs, {name}", figures)
+        self._print(table, f"more {what}", figures)
 
     def memory(self, cases: list[tuple[int, int, float, float]]) -> None:
         table = Table("case", "values, MB", "more at the peak, MB", title="Memory, one thread")

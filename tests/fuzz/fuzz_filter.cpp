@@ -289,6 +289,7 @@ void check_number(int64_t number) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const auto argument = [&](int i, int64_t fallback) {
     return count > i ? std::atoll(arguments[i]) : fallback;
   };

@@ -1,0 +1,52 @@
+"""The benchmark of the CPU filter runs, on small cases, and its figures hang together."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks/filter.py"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    spec = importlib.util.spec_from_file_location("benchmarks_filter", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(__import__("sys").modules, "benchmarks_filter", module)
+    monkeypatch.setattr(module, "ROTATED_BYTES", 1 << 20)
+    monkeypatch.setattr(module, "LINEARITY_SIZES", (16, 40))
+    monkeypatch.setattr(module, "LINEARITY_CHANNELS", (1, 9))
+    monkeypatch.setattr(module, "MEMORY_CASES", ())
+    monkeypatch.setattr(module, "LAYER", {**module.LAYER, "batch": 2, "size": 40, "classes": 3})
+    return module
+
+
+def test_prints_and_writes_every_table(benchmark, monkeypatch, tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    arguments = f"filter.py --sizes 33 --channels 3 --repeats 2 --json {file}"
+    monkeypatch.setattr("sys.argv", arguments.split())
+    benchmark.main()
+    printed = capsys.readouterr().out
+    for part in ("embedding", "total / memcpy", "plain PyTorch", "2 x 33x33", "its backward"):
+        assert part in printed
+    report = json.loads(file.read_text())
+    stages = report["stages"]["33"]
+    assert all(len(stages[name]) == 2 and min(stages[name]) > 0 for name in ("total", "memcpy"))
+    names = ("embedding", "neighbours", "splat", "blur", "slice")
+    assert sum(stages[name][0] for name in names) <= stages["total"][0]
+
+
+def test_the_measured_filter_is_the_public_one(benchmark):
+    case = next(benchmark.Photos(None).rotation(2, 33, 5))
+    benchmark.run_native(case, 1)
+    sigmas = benchmark.SIGMA_RGB, benchmark.sigma_xy(33)
+    expected = benchmark.bilateral_filter(case.image, case.values, *sigmas)
+    assert case.result.equal(expected)
+
+
+def test_peak_memory_holds_the_result(benchmark):
+    values, more = benchmark._peak_memory(300, 64)
+    assert values == pytest.approx(300 * 300 * 64 * 4 / 2**20)
+    assert values < more < 3 * values
