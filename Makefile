@@ -7,13 +7,14 @@ PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 	$(if $(MAKE_TERMOUT),,--quiet --quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-onedl lint clean
+.PHONY: help setup train test test-onedl fuzz lint clean
 
 help:
 	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
 	@echo 'make train       set up, draw the sample data set, train on it from scribbles, evaluate'
 	@echo 'make test        set up, run all tests (some of them: make test ARGS="tests/ops -x")'
 	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
+	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
 	@echo 'make lint        check the Python code'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
@@ -29,6 +30,9 @@ test: setup
 
 test-onedl: .venv-onedl/.package
 	.venv-onedl/bin/python -m pytest tests/test_compat.py tests/smoke
+
+fuzz:
+	tests/fuzz/run.sh
 
 lint: setup
 	.venv/bin/ruff check .

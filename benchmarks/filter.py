@@ -5,9 +5,9 @@
 The floor is the time of memcpy for the image and the values on one thread. Filter, twin and memcpy
 take turns on the same sets of images, values and results, which together are several times larger
 than the caches: none of them finds its data where the one before left it. One thread is measured
-by its own processor time, which other processes disturb little; two threads and the layer by the
-clock on the wall, so run those on a quiet machine. Tables show medians; `--json` has the best
-times, too.
+by its own processor time, which other processes disturb little; two threads are measured by the
+clock on the wall, which needs a quiet machine; the layer by both. Tables show medians; `--json`
+has the time of every repetition.
 """
 
 from __future__ import annotations
@@ -199,8 +199,11 @@ def time_threads(photos: Photos, batch: int, size: int, options: argparse.Namesp
     return times
 
 
-def time_layer(photos: Photos, options: argparse.Namespace) -> Times:
-    """The layer, forward and backward, and the parts of it that other functions do."""
+def time_layer(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
+    """The layer, forward and backward, and the parts of it that other functions do.
+
+    By the clock on the wall, and by the time of all processors that worked on it.
+    """
     batch, size, scale = LAYER["batch"], LAYER["size"], LAYER["scale_factor"]
     torch.set_num_threads(options.threads)
     threads = {"num_threads": options.threads}
@@ -222,11 +225,13 @@ def time_layer(photos: Photos, options: argparse.Namespace) -> Times:
         "bilinear resizing": resize,
         "its backward": lambda: small.backward(grad, retain_graph=True),
     }
-    times: Times = {name: [] for name in parts}
+    clocks = {"wall": time.perf_counter, "processors": time.process_time}
+    times: dict[str, Times] = {clock: {name: [] for name in parts} for clock in clocks}
     for _ in track(range(max(3, options.repeats // 3)), "layer", transient=True):
         for name, part in parts.items():
-            segmentation.grad = None
-            times[name].append(timed(time.perf_counter, part)[0])
+            for clock, now in clocks.items():
+                segmentation.grad = None
+                times[clock][name].append(timed(now, part)[0])
     torch.set_num_threads(1)
     return times
 
@@ -313,20 +318,20 @@ class Show:
             )
         self._print(table, "threads", cases)
 
-    def layer(self, times: Times, options: argparse.Namespace) -> None:
+    def layer(self, times: dict[str, Times], options: argparse.Namespace) -> None:
         table = Table(
-            "part",
-            "ms",
+            *("part", "ms", "ms of all processors"),
             title="The layer without the softmax, forward and backward: "
             f"{LAYER['batch']} x {LAYER['size']}x{LAYER['size']}x{LAYER['classes']}, "
             f"scale {LAYER['scale_factor']}, {options.threads} threads",
         )
-        middle = {name: median(durations) for name, durations in times.items()}
-        whole = middle.pop("layer")
-        for name, duration in middle.items():
-            table.add_row(name, f"{duration:.0f}")
-        table.add_row("the rest", f"{whole - sum(middle.values()):.0f}")
-        table.add_row("all", f"{whole:.0f}")
+        columns = []
+        for clock in times.values():
+            middle = {name: median(durations) for name, durations in clock.items()}
+            whole = middle.pop("layer")
+            columns.append({**middle, "the rest": whole - sum(middle.values()), "all": whole})
+        for name in columns[0]:
+            table.add_row(name, *(f"{column[name]:.0f}" for column in columns))
         self._print(table, "layer", times)
 
     def linearity(self, what: str, cases: list[tuple[int, int]], photos: Photos) -> None:
