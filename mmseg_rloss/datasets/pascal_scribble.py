@@ -94,6 +94,7 @@ Put the data there, or name another folder in the environment variable PASCAL_SC
   SegmentationClassAug/  the masks of VOC 2012 and SBD as one-channel PNGs ("SBD augmented VOC")
   pascal_2012_scribble/  the scribbles of ScribbleSup as one-channel PNGs, 255 = unlabelled
   ImageSets/Segmentation/train_aug.txt, val.txt   the ids, one a line (10,582 and 1,449)
+tools/dataset_converters/pascal_scribble.py makes this of the downloads and says where they are had.
 To try the training without that data, run `make train`: it draws a small sample data set first
 (python tools/make_sample_dataset.py) and trains on it."""
 

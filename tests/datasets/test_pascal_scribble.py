@@ -1,5 +1,6 @@
 """PascalScribbleDataset on small data sets written here, and on real photos where they are."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,8 @@ def test_says_how_to_get_data_that_is_not_there(tmp_path):
     assert str(tmp_path / "nowhere") in message
     assert "PASCAL_SCRIBBLE_ROOT" in message
     assert "make train" in message
+    for tool in re.findall(r"tools/\S+\.py", message):
+        assert (Path(__file__).parents[2] / tool).is_file(), f"{tool} is named but not there"
     assert isinstance(error.value, FileNotFoundError)
 
 
