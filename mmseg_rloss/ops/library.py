@@ -25,7 +25,11 @@ def differentiable_op(
 def _library_op(
     name: str, function: Callable[..., Tensor], adjoint: Callable[..., Tensor]
 ) -> Callable[..., Tensor]:
-    op = torch.library.custom_op(f"mmseg_rloss::{name}", function, mutates_args=())
+    options = {}
+    if hasattr(torch.Tag, "cudagraph_unsafe"):
+        # On a GPU the size of the lattice comes back to the host, which a CUDA graph cannot hold.
+        options["tags"] = (torch.Tag.cudagraph_unsafe,)
+    op = torch.library.custom_op(f"mmseg_rloss::{name}", function, mutates_args=(), **options)
 
     @op.register_fake
     def _(constant: Tensor, values: Tensor, *parameters: object) -> Tensor:
