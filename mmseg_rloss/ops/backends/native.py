@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..threads import default_num_threads
+from .reference import check_resolved
 
 try:
     from . import _native
@@ -66,11 +67,7 @@ def run(
     )
     if stages is not None:
         return result
-    if values.dtype == torch.float64:
-        name = "image" if width else "features"
-        raise ValueError(
-            f"{name} over the bandwidth exceed what float64 resolves: use a larger bandwidth"
-        )
+    check_resolved("image" if width else "features", planes)
     # So far from the origin, float32 has no bits left for the position in a simplex.
     return run(
         planes.double(),

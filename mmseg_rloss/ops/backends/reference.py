@@ -47,6 +47,9 @@ def permutohedral_filter(
 
     The number of threads is that of torch, whatever ``num_threads`` says.
     """
+    if _outgrow_type(features):
+        check_resolved("features", features)
+        return permutohedral_filter(features.double(), values.double(), blur).to(values.dtype)
     num_images, num_channels, num_pixels = values.shape
     lattice = build_lattice(features)
     flat = values.transpose(1, 2).reshape(num_images * num_pixels, num_channels)  # (N*P, K)
@@ -65,7 +68,35 @@ def bilateral_filter(
 ) -> Tensor:
     """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W)."""
     features = bilateral_features(image, sigma_rgb, sigma_xy)
+    if _outgrow_type(features):
+        check_resolved("image", features)
+        sigmas = sigma_rgb, sigma_xy
+        return bilateral_filter(image.double(), values.double(), *sigmas, blur).to(values.dtype)
     return permutohedral_filter(features, values.flatten(2), blur).view_as(values)
+
+
+def _outgrow_type(features: Tensor) -> bool:
+    """Whether the lattice's coordinates for (N, D, P) leave too few bits for the simplex.
+
+    From 2^12 on for float32 and 2^41 for float64, a pixel's position in its simplex has less than
+    12 bits.
+    """
+    dim = features.shape[1]
+    rows, j = torch.arange(dim + 1).unsqueeze(1), torch.arange(1, dim + 1)
+    coefficients = (rows < j).double() - j * (rows == j)  # (D+1, D), of the elevation
+    scales = torch.tensor(elevation_scales(dim), dtype=torch.float64) / (dim + 1)
+    factors = (coefficients[:dim] - coefficients[dim]) * scales  # (D, D)
+    largest = features.abs().amax(dim=(0, 2)).cpu().double()  # (D,)
+    return bool((factors.abs() @ largest).max() >= 2.0**-11 / torch.finfo(features.dtype).eps)
+
+
+def check_resolved(name: str, features: Tensor) -> None:
+    """Raise for ``features`` that outgrow their type where there is no wider one."""
+    if features.dtype == torch.float64:
+        raise ValueError(
+            f"{name} over the bandwidth must stay within what float64 resolves: "
+            "use a larger bandwidth"
+        )
 
 
 def bilateral_features(image: Tensor, sigma_rgb: float, sigma_xy: float) -> Tensor:
