@@ -214,3 +214,11 @@ def test_the_layer_checks_its_parameters_at_once():
         DenseCRFLoss(weight=1, sigma_rgb=0, sigma_xy=1, scale_factor=1)
     with pytest.raises(ValueError, match="scale_factor must be"):
         DenseCRFLoss(weight=1, sigma_rgb=1, sigma_xy=1, scale_factor=1.5)
+
+
+def test_exports():
+    image, segmentation, region = random_case()
+    layer = DenseCRFLoss(weight=1.0, **PARAMETERS)
+    exported = torch.export.export(layer, (image, segmentation, region)).module()
+    other = segmentation.flip(0)
+    torch.testing.assert_close(exported(image, other, region), layer(image, other, region))
