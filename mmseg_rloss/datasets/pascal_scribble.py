@@ -1,12 +1,16 @@
 """PASCAL VOC with ScribbleSup's scribbles (Lin et al., CVPR 2016)."""
 
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 from mmseg.registry import DATASETS
 from PIL import Image
+
+from .label_png import UNLABELLED
 
 PHOTO_FOLDER = "JPEGImages"
 LABEL_FOLDERS = {"scribble": "pascal_2012_scribble", "mask": "SegmentationClassAug"}
@@ -38,7 +42,7 @@ class PascalScribbleDataset(BaseSegDataset):
             or ImageSets/Segmentation/{train_aug,val}.txt
 
     Label maps have one channel (palette or grey) with VOC's 21 indices. Every photo and label
-    map of the split is looked for, and their sizes are compared, before training starts.
+    map of the split is looked at before training starts: a second or two for a thousand of them.
 
     Args:
         data_root (str): the root folder.
@@ -48,7 +52,8 @@ class PascalScribbleDataset(BaseSegDataset):
 
     Raises:
         DatasetNotFoundError: the root, a folder or the id list is missing.
-        DatasetFilesError: files of the split are missing, unreadable or of unequal size.
+        DatasetFilesError: files of the split are missing, unreadable, truncated, of unequal size
+            or hold labels that are none of VOC's.
     """
 
     METAINFO = PascalVOCDataset.METAINFO
@@ -100,33 +105,66 @@ To try the training without that data, run `make train`: it draws a small sample
 
 
 def check_files(pairs: Iterable[tuple[Path, Path]]) -> None:
-    """Look at the header of every photo and its label map, and report all that is wrong."""
+    """Look at every photo and its label map, and report all that is wrong.
+
+    Label maps are decoded; of a photo, the header and the end of the file are read.
+    """
+    problems, unlabelled = [], []
     with ThreadPoolExecutor() as pool:
-        problems = [problem for problem in pool.map(pair_problem, pairs) if problem]
+        for problem, label_path in pool.map(inspect_pair, pairs):
+            if problem:
+                problems.append(problem)
+            elif label_path:
+                unlabelled.append(str(label_path))
     if problems:
-        shown = problems[:MAX_NAMES]
-        if len(problems) > MAX_NAMES:
-            shown.append(f"and {len(problems) - MAX_NAMES} more")
         raise DatasetFilesError(
-            f"{len(problems)} photos of the data set cannot be used:\n  " + "\n  ".join(shown)
+            f"{len(problems)} photos of the data set cannot be used:\n  " + listed(problems)
+        )
+    if unlabelled:
+        warnings.warn(
+            f"{len(unlabelled)} label maps have no labelled pixel, and teach the cross entropy "
+            f"nothing:\n  {listed(unlabelled)}",
+            stacklevel=2,
         )
 
 
-def pair_problem(pair: tuple[Path, Path]) -> str | None:
-    """What is wrong with a photo and its label map, told by their names."""
-    sizes = []
-    for path in pair:
-        try:
-            with Image.open(path) as image:
-                sizes.append(image.size)
-                channels = len(image.getbands())
-        except FileNotFoundError:
-            return f"{path}: missing"
-        except OSError as error:
-            return f"{path}: unreadable ({error})"
-    photo, labels = pair
-    if channels != 1:
-        return f"{labels}: {channels} channels where a label map has one"
-    if sizes[0] != sizes[1]:
-        return f"{labels}: {sizes[1]} pixels, its photo {photo.name} has {sizes[0]}"
-    return None
+def listed(names: list[str]) -> str:
+    """The names a line each, as far as a person would read them."""
+    more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return "\n  ".join(names[:MAX_NAMES] + more)
+
+
+def inspect_pair(pair: tuple[Path, Path]) -> tuple[str | None, Path | None]:
+    """What is wrong with a photo and its label map, and the map's path if it labels nothing."""
+    photo, label_path = pair
+    path = photo
+    try:
+        with Image.open(photo) as image:
+            size = image.size
+            if image.format == "JPEG" and not ends_as_jpeg(photo):
+                return f"{photo}: truncated", None
+        path = label_path
+        with Image.open(label_path) as image:
+            if len(image.getbands()) != 1:
+                bands = len(image.getbands())
+                return f"{label_path}: {bands} channels where a label map has one", None
+            labels = np.asarray(image)
+    except FileNotFoundError:
+        return f"{path}: missing", None
+    except (OSError, SyntaxError) as error:  # Pillow tells of a broken PNG by a SyntaxError
+        return f"{path}: unreadable ({error})", None
+    if labels.shape[::-1] != size:
+        return f"{label_path}: {labels.shape[::-1]} pixels, its photo {photo.name} has {size}", None
+    known = labels[labels != UNLABELLED]
+    if known.size == 0:
+        return None, label_path
+    if known.max() >= len(PascalScribbleDataset.METAINFO["classes"]):
+        return f"{label_path}: label {known.max()}, which is none of VOC's 21 classes", None
+    return None, None
+
+
+def ends_as_jpeg(path: Path) -> bool:
+    """Whether the end marker is where it belongs; some cameras add a few bytes after it."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 1024), 2)
+        return b"\xff\xd9" in file.read()

@@ -203,3 +203,34 @@ def test_reads_real_photos_as_they_lie():
     scribble = load_labels(train)
     assert scribble.shape == train[0]["img"].shape[:2]
     assert 0 < np.mean(scribble != 255) < 0.1
+
+
+def scribble_path(root: Path, index: int = 0) -> Path:
+    return root / "pascal_2012_scribble" / f"{IDS['train'][index]}.png"
+
+
+def test_truncated_files_are_named(root):
+    photo = root / "JPEGImages" / f"{IDS['train'][0]}.jpg"
+    for path, lost in ((photo, 2), (scribble_path(root, 1), 40)):
+        path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(DatasetFilesError) as caught:
+        PascalScribbleDataset(root)
+    message = str(caught.value)
+    assert f"{IDS['train'][0]}.jpg: truncated" in message
+    assert f"{IDS['train'][1]}.png: unreadable" in message
+
+
+@pytest.mark.parametrize("label", [21, 254])
+def test_labels_that_are_no_class_are_named(root, label):
+    write_labels(root, "pascal_2012_scribble", IDS["train"][0], np.full((9, 12), label))
+    with pytest.raises(DatasetFilesError, match=f"{IDS['train'][0]}.png: label {label}, "):
+        PascalScribbleDataset(root)
+
+
+def test_a_scribble_file_without_a_scribble_is_named_but_does_no_harm(root):
+    write_labels(root, "pascal_2012_scribble", IDS["train"][0], np.full((9, 12), 255))
+    with pytest.warns(UserWarning, match="1 label maps have no labelled pixel") as caught:
+        dataset = PascalScribbleDataset(root)
+    assert len(dataset) == 2
+    assert str(scribble_path(root)) in str(caught[0].message)
+    assert str(scribble_path(root, 1)) not in str(caught[0].message)
