@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mmseg
@@ -36,14 +38,7 @@ def run(command, cwd=None, data=None, **environment):
     process = subprocess.run(
         [*interpreter, *map(str, command)],
         cwd=cwd,
-        env={
-            **os.environ,
-            "PYTHON": sys.executable,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "always",
-            "OMP_NUM_THREADS": "1",
-            **environment,
-        },
+        env=environment_of(**environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -52,6 +47,18 @@ def run(command, cwd=None, data=None, **environment):
     assert process.returncode == 0, process.stdout
     assert not re.findall(r".*mmseg_rloss/\S+\.py:\d+: \w*Warning.*", process.stdout)
     return process.stdout
+
+
+def environment_of(**environment):
+    """The environment of a tool in a test."""
+    return {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "always",
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
 
 
 def training_losses(log):
@@ -88,6 +95,32 @@ def test_train_resume_test(tools, data, tmp_path):
     test = [tools / "test.py", CONFIG, checkpoint, "--work-dir", tmp_path / "evaluation"]
     run(test, cwd=tmp_path, data=data)
     assert mean_iou(tmp_path / "evaluation") == pytest.approx(validated, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_resumes_after_an_interruption(name, data, tmp_path):
+    train = [OUR_TOOLS / "train.py", CONFIG, "--work-dir", tmp_path / "work"]
+    last_checkpoint = tmp_path / "work" / "last_checkpoint"
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, train), "--cfg-options", "train_cfg.max_epochs=1000"],
+            env=environment_of(PASCAL_SCRIBBLE_ROOT=str(data)),
+            stdout=log,
+            stderr=log,
+        )
+        while not last_checkpoint.exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        process.send_signal(getattr(signal, name))
+        assert process.wait() != 0
+    epoch = int(re.findall(r"epoch_(\d+).pth", last_checkpoint.read_text())[0])
+    # What a kill in the middle of saving leaves.
+    (tmp_path / "work" / f"epoch_{epoch + 1}.pth").write_bytes(b"half a checkpoint")
+
+    log = run([*train, "--resume", "--cfg-options", f"train_cfg.max_epochs={epoch + 1}"], data=data)
+    assert f"resumed epoch: {epoch}" in log
+    assert len(training_losses(log)) == ITERATIONS_PER_EPOCH
+    assert f"epoch_{epoch + 1}.pth" in last_checkpoint.read_text()
 
 
 def test_two_processes_share_the_epoch(data, tmp_path):
