@@ -1,8 +1,20 @@
 #include "parallel.hpp"
 
+#include <chrono>
 #include <system_error>
 
 namespace mmseg_rloss {
+namespace {
+
+// Stages follow each other at once, and waking a thread takes as long as a short stage: wait awake
+// for a moment, though never in the way of other threads.
+template <class Condition>
+void await_briefly(Condition&& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
+  while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+}
+
+}  // namespace
 
 Team::Team(int num_threads) {
   try {
@@ -33,6 +45,7 @@ void Team::for_each(int64_t num_tasks, const std::function<void(int64_t)>& task)
   }
   start_.notify_all();
   run_tasks();
+  await_briefly([this] { return busy_ == 0; });
   std::unique_lock<std::mutex> lock(mutex_);
   finish_.wait(lock, [this] { return busy_ == 0; });
   if (error_) std::rethrow_exception(error_);
@@ -40,8 +53,9 @@ void Team::for_each(int64_t num_tasks, const std::function<void(int64_t)>& task)
 
 void Team::work() {
   uint64_t round = 0;
-  std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
+    await_briefly([&] { return stop_ || round_ != round; });
+    std::unique_lock<std::mutex> lock(mutex_);
     start_.wait(lock, [&] { return stop_ || round_ != round; });
     if (stop_) return;
     round = round_;

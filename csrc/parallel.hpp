@@ -32,9 +32,9 @@ class Team {
 
   std::mutex mutex_;
   std::condition_variable start_, finish_;
-  uint64_t round_ = 0;
-  size_t busy_ = 0;
-  bool stop_ = false;
+  std::atomic<uint64_t> round_{0};
+  std::atomic<size_t> busy_{0};
+  std::atomic<bool> stop_{false};
   const std::function<void(int64_t)>* task_ = nullptr;
   int64_t num_tasks_ = 0;
   std::atomic<int64_t> next_{0};
