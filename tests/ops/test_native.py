@@ -130,3 +130,15 @@ def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size):
         for instruction_set in native.instruction_sets()
     ]
     assert all(torch.equal(result, results[0]) for result in results[1:])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("backend", [native, reference])
+def test_both_refuse_what_is_not_finite(backend, bad):
+    image, values = torch.zeros(1, 3, 4, 5), torch.ones(1, 2, 4, 5)
+    spoilt_image, spoilt_values = image.clone(), values.clone()
+    spoilt_image[0, 1, 2, 3] = spoilt_values[0, 1, 2, 3] = bad
+    with pytest.raises(ValueError, match="image .*must be finite"):
+        backend.bilateral_filter(spoilt_image, values, 15.0, 20.0, "both", 1)
+    with pytest.raises(ValueError, match="values must be finite"):
+        backend.bilateral_filter(image, spoilt_values, 15.0, 20.0, "both", 1)

@@ -87,14 +87,15 @@ def _outgrow_type(features: Tensor) -> bool:
     scales = torch.tensor(elevation_scales(dim), dtype=torch.float64) / (dim + 1)
     factors = (coefficients[:dim] - coefficients[dim]) * scales  # (D, D)
     largest = features.abs().amax(dim=(0, 2)).cpu().double()  # (D,)
-    return bool((factors.abs() @ largest).max() >= 2.0**-11 / torch.finfo(features.dtype).eps)
+    limit = 2.0**-11 / torch.finfo(features.dtype).eps
+    return not (factors.abs() @ largest).max() < limit  # NaN is not below, either
 
 
 def check_resolved(name: str, features: Tensor) -> None:
     """Raise for ``features`` that outgrow their type where there is no wider one."""
     if features.dtype == torch.float64:
         raise ValueError(
-            f"{name} over the bandwidth must stay within what float64 resolves: "
+            f"{name} over the bandwidth must be finite and within what float64 resolves: "
             "use a larger bandwidth"
         )
 
@@ -248,6 +249,8 @@ def _filter_channels(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
     """Splat, blur and slice ``values`` (N*P, K)."""
     dim = lattice.vertices.shape[1] - 1
     points = _splat(lattice, values)
+    if points.device.type == "cpu" and not points.isfinite().all():  # a GPU would have to wait
+        raise ValueError("values must be finite, but NaN or infinity is among them")
     ascending, descending = range(dim + 1), range(dim, -1, -1)
     if blur == BLUR_BOTH:
         points = 0.5 * (_blur(lattice, points, ascending) + _blur(lattice, points, descending))
