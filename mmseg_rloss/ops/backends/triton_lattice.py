@@ -38,10 +38,10 @@ _MAX_CHANNELS = 32
 _MAX_ELEMENTS = 1 << 27
 _MAX_ROWS = (1 << 31) // _MAX_CHANNELS - 1  # what the kernels' 32-bit offsets reach
 
-# A key has 63 bits. Fields are no wider than the integers that the kernel's rounding is made for,
-# and wide enough for a point's neighbours.
+# A key has 63 bits. Fields hold coordinates below 2^12, beyond which float32 loses the position in
+# a simplex (reference.py), and a point's neighbours.
 _KEY_BITS = 63
-_MAX_FIELD = 22
+_MAX_FIELD = 13
 _MIN_FIELD = 4
 
 _failed_devices: set[torch.device] = set()
