@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib.figure
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,22 +35,8 @@ def root(tmp_path) -> Path:
     return root
 
 
-@pytest.fixture
-def sheets(monkeypatch) -> list:
-    """The figures that the tool saves, beside their files."""
-    saved = []
-    save = matplotlib.figure.Figure.savefig
-
-    def savefig(figure, *args, **kwargs):
-        saved.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", savefig)
-    return saved
-
-
 def browse(root, *options):
-    browse_scribbles.main([str(root), "--out", str(root / "sheets" / "sheet.png"), *options])
+    browse_scribbles.main([str(root), "--out", str(root / "figures" / "sheet.png"), *options])
 
 
 def statistics(capsys) -> dict[str, list[str]]:
@@ -73,40 +58,40 @@ def test_counts_images_pixels_shares_and_disagreement(root, capsys):
     }
 
 
-def test_the_sheet_shows_photo_scribbles_and_mask(root, sheets):
+def test_the_sheet_shows_photo_scribbles_and_mask(root, figures):
     browse(root, "--ids", "b", "c")
-    titles = [axis.get_title() for axis in sheets[0].axes[:3]]
+    titles = [axis.get_title() for axis in figures[0].axes[:3]]
     assert titles == ["photo", "scribbles", "mask"]
-    assert [axis.get_ylabel() for axis in sheets[0].axes[::3]] == ["b", "c"]
-    photo, scribbles, mask = (axis.images[0].get_array() for axis in sheets[0].axes[:3])
+    assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["b", "c"]
+    photo, scribbles, mask = (axis.images[0].get_array() for axis in figures[0].axes[:3])
     assert np.array_equal(photo, np.array(Image.open(root / "JPEGImages" / "b.jpg")))
     dog = voc_palette()[12]
     assert np.all(scribbles[2, :25] == dog) and not np.any(np.all(scribbles[5:] == dog, axis=-1))
     assert np.array_equal(mask[:, 20:], photo[:, 20:])
-    assert not sheets[0].axes[5].images, "c has no mask"
-    with Image.open(root / "sheets" / "sheet.png") as file:
+    assert not figures[0].axes[5].images, "c has no mask"
+    with Image.open(root / "figures" / "sheet.png") as file:
         assert file.width > 300
 
 
-def test_the_sheet_shows_as_many_as_asked_for(root, sheets):
+def test_the_sheet_shows_as_many_as_asked_for(root, figures):
     browse(root, "--count", "2")
-    assert [axis.get_ylabel() for axis in sheets[0].axes[::3]] == ["a", "c"]
+    assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["a", "c"]
 
 
-def test_predictions_stand_before_the_mask_in_their_own_colours(root, sheets):
+def test_predictions_stand_before_the_mask_in_their_own_colours(root, figures):
     (root / "masks").mkdir()
     palette = np.array([[0, 0, 0], [10, 200, 30]], dtype=np.uint8)
     write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png", palette)
     browse(root, "--ids", "a", "--predictions", f"my network={root / 'masks'}")
-    assert [axis.get_title() for axis in sheets[0].axes][2:] == ["my network", "mask"]
-    shown = sheets[0].axes[2].images[0].get_array().astype(int)
+    assert [axis.get_title() for axis in figures[0].axes][2:] == ["my network", "mask"]
+    shown = figures[0].axes[2].images[0].get_array().astype(int)
     assert np.all(shown[..., 1] - shown[..., 0] == pytest.approx(0.65 * 190, abs=1))
 
 
-def test_names_of_ones_own(root, capsys, sheets):
+def test_names_of_ones_own(root, capsys, figures):
     browse(root, "--classes", *"abcdefghijkl", "hound")
     assert "hound" in capsys.readouterr().out
-    assert [text.get_text() for text in sheets[0].legends[0].get_texts()] == ["a", "hound"]
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["a", "hound"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """tools/visualize_densecrf.py: one figure for each photo, by a network or of saved scores."""
 
-import matplotlib.figure
 import numpy as np
 import pytest
 import torch
@@ -14,20 +13,6 @@ from tools import visualize_densecrf
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     return write_network(tmp_path_factory.mktemp("network"))
-
-
-@pytest.fixture
-def figures(monkeypatch) -> list:
-    """The figures that the tool saves, beside their files."""
-    saved = []
-    save = matplotlib.figure.Figure.savefig
-
-    def savefig(figure, *args, **kwargs):
-        saved.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", savefig)
-    return saved
 
 
 def energy(photo, probabilities, sigma_rgb, sigma_xy, scale_factor) -> float:
