@@ -14,11 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models import DenseCRFLoss
-
-_FRACTIONAL_IMAGES = """\
-The images have values from 0 to 1, but sigma_rgb of DenseCRFLoss counts grey levels from 0 to 255.
-Leave the images as they are loaded (uint8) and let data_preprocessor normalise them with mean and
-std in grey levels; drop the transform that divides them by 255."""
+from ..models.data_preprocessor import check_grey_levels, denormalize
 
 
 def provide_images(model: nn.Module) -> ImageProvider:
@@ -76,7 +72,7 @@ class ImageProvider:
         inputs, data_samples = call.arguments["inputs"], call.arguments["data_samples"]
         image = denormalize(inputs, segmentor.data_preprocessor)
         if not self._range_checked:
-            _check_range(image)
+            check_grey_levels(image)
             self._range_checked = True
         region_of_interest = regions_of_interest(inputs, data_samples)
         for loss in self._losses:
@@ -99,33 +95,6 @@ def find_segmentor(model: nn.Module) -> BaseModel:
     raise TypeError(
         f"model must be a segmentor of MMSegmentation or hold one, but {type(model).__name__} does "
         "not. Without MMSegmentation, call mmseg_rloss.ops.DenseCRFLoss on the images yourself"
-    )
-
-
-def denormalize(inputs: Tensor, data_preprocessor: nn.Module) -> Tensor:
-    """Undo what a data preprocessor did to the values of the images.
-
-    Args:
-        inputs: (N, C, H, W) batch as the network gets it.
-        data_preprocessor: The one that made it, of MMSegmentation or MMEngine.
-
-    Returns:
-        (N, C, H, W) float32 images in the range in which they were loaded, RGB if C is 3.
-    """
-    image = inputs.detach().float()
-    if getattr(data_preprocessor, "mean", None) is not None:
-        image = image * data_preprocessor.std + data_preprocessor.mean
-    if image.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):
-        image = image.flip(1)  # MMCV loads BGR.
-    return image
-
-
-def _converts_to_rgb(data_preprocessor: nn.Module) -> bool:
-    # The official stack has the name without the underscore, MMEngine and the fork the other. It
-    # stands for rgb_to_bgr as well; the colours' distances are the same in either order.
-    return any(
-        getattr(data_preprocessor, flag, False)
-        for flag in ("channel_conversion", "_channel_conversion")
     )
 
 
@@ -159,11 +128,3 @@ def _region_of_interest(inputs: Tensor, sample: SegDataSample) -> Tensor:
     if region.shape[-2:] != (height, width):  # An augmentation of batches has scaled them.
         region = F.interpolate(region[None], (height, width))[0]
     return region[0]
-
-
-def _check_range(image: Tensor) -> None:
-    """Refuse images of 0-1, but not dark ones of 0-255: those hold whole grey levels."""
-    rounding_error = 0.01  # of a grey level, after normalising in float32 and back
-    whole = torch.all((image - image.round()).abs() < rounding_error)
-    if image.max() <= 1 + rounding_error and not whole:
-        raise ValueError(_FRACTIONAL_IMAGES)
