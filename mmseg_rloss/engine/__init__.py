@@ -1,6 +1,18 @@
 """What connects a network's losses with the images during training."""
 
-from .hooks import DenseCRFVisualizationHook, ProvideImagesHook
+from .hooks import (
+    ChannelsLastHook,
+    DenseCRFVisualizationHook,
+    ProvideImagesHook,
+    RegularizedLossWarmupHook,
+)
 from .provide_images import ImageProvider, provide_images
 
-__all__ = ["DenseCRFVisualizationHook", "ImageProvider", "ProvideImagesHook", "provide_images"]
+__all__ = [
+    "ChannelsLastHook",
+    "DenseCRFVisualizationHook",
+    "ImageProvider",
+    "ProvideImagesHook",
+    "RegularizedLossWarmupHook",
+    "provide_images",
+]
