@@ -1,0 +1,182 @@
+"""Mean-field inference in the fully connected CRF: the refinement of a prediction at test time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .gaussian_filter import bilateral_filter, check_positive, permutohedral_filter
+from .threads import check_num_threads
+
+# Of a class in the unary terms, so that no prediction is beyond doubt; pydensecrf's, too.
+MIN_PROBABILITY = 1e-5
+
+
+@torch.no_grad()
+def dense_crf_inference(
+    image: Tensor,
+    probabilities: Tensor,
+    iterations: int = 10,
+    *,
+    bilateral_weight: float = 10.0,
+    bilateral_sigma_xy: float = 80.0,
+    bilateral_sigma_rgb: float = 13.0,
+    gaussian_weight: float = 3.0,
+    gaussian_sigma_xy: float = 3.0,
+    num_threads: int | None = None,
+) -> Tensor:
+    """Refine class probabilities by mean-field inference in the fully connected CRF.
+
+    Krahenbuhl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
+    Potentials", NeurIPS 2011, section 3, with the Potts model: a pixel is drawn to the classes of
+    those that are close and of like colour (bilateral kernel, appearance) and of those that are
+    very close (Gaussian kernel, smoothness). From ``Q = softmax(-U)`` on, an iteration is
+
+    ``Q = softmax(-U + sum_m weight_m D_m^-1/2 K_m D_m^-1/2 Q)``,  ``U = -log p``,
+
+    where K_m holds the affinities ``exp(-|f_i - f_j|^2 / 2)`` and D_m their sums by row. Where the
+    authors' later code and pydensecrf, which wraps it, differ from the paper, this agrees with
+    them: the normalisation is symmetric instead of after filtering, a pixel counts among its own
+    neighbours, and the lattice is blurred in one order of its axes. The defaults are those of
+    pydensecrf's documentation.
+
+    Args:
+        image: (N, C, H, W) with values 0-255, any number of channels, any real type, any device.
+        probabilities: (N, K, H, W) of floating point in [0, 1], of two classes at least. Half
+            precision is computed in float32. Those below 1e-5 count as 1e-5.
+        iterations: Number of mean-field iterations. 0 returns the probabilities normalised.
+        bilateral_weight: Weight of the bilateral kernel; 0 leaves it out.
+        bilateral_sigma_xy: Its bandwidth of the position, in pixels.
+        bilateral_sigma_rgb: Its bandwidth of every colour channel, in grey levels (0-255).
+        gaussian_weight: Weight of the Gaussian kernel of position alone; 0 leaves it out.
+        gaussian_sigma_xy: Its bandwidth, in pixels.
+        num_threads: As in :func:`~mmseg_rloss.ops.permutohedral_filter`.
+
+    Returns:
+        (N, K, H, W) refined probabilities, of the type and on the device of ``probabilities``. They
+        carry no gradient.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: Shapes do not match, or a value is out of its range.
+    """
+    _check_tensors(image, probabilities)
+    _check_iterations(iterations)
+    _check_weight("bilateral_weight", bilateral_weight)
+    check_positive("bilateral_sigma_xy", bilateral_sigma_xy)
+    check_positive("bilateral_sigma_rgb", bilateral_sigma_rgb)
+    _check_weight("gaussian_weight", gaussian_weight)
+    check_positive("gaussian_sigma_xy", gaussian_sigma_xy)
+    check_num_threads(num_threads)
+    if len(probabilities) == 0:
+        return probabilities.clone()
+
+    image = image.detach().to(probabilities.device)
+    compute_type = torch.promote_types(probabilities.dtype, torch.float32)
+    log_probabilities = probabilities.to(compute_type).clamp(MIN_PROBABILITY, 1).log()  # -U
+
+    def bilateral(values: Tensor) -> Tensor:
+        sigmas = bilateral_sigma_rgb, bilateral_sigma_xy
+        return bilateral_filter(image, values, *sigmas, symmetric=False, num_threads=num_threads)
+
+    def gaussian(values: Tensor) -> Tensor:
+        return _spatial_filter(values, gaussian_sigma_xy, num_threads)
+
+    kernels = [
+        (weight, kernel)
+        for weight, kernel in ((bilateral_weight, bilateral), (gaussian_weight, gaussian))
+        if weight > 0
+    ]
+    return _mean_field(log_probabilities, kernels, iterations).to(probabilities.dtype)
+
+
+def _mean_field(
+    log_probabilities: Tensor,
+    kernels: list[tuple[float, Callable[[Tensor], Tensor]]],
+    iterations: int,
+) -> Tensor:
+    """(N, K, H, W), after the updates of all pixels at once, by the weighted kernels."""
+    marginals = log_probabilities.softmax(dim=1)
+    ones = torch.ones_like(marginals[:, :1])
+    norms = [kernel(ones).rsqrt() for _, kernel in kernels]  # D^-1/2, (N, 1, H, W)
+    for _ in range(iterations):
+        scores = log_probabilities
+        for (weight, kernel), norm in zip(kernels, norms, strict=True):
+            scores = torch.addcmul(scores, norm, kernel(norm * marginals), value=weight)
+        marginals = scores.softmax(dim=1)
+    return marginals
+
+
+def _spatial_filter(values: Tensor, sigma_xy: float, num_threads: int | None) -> Tensor:
+    """Filter (N, K, H, W) by a Gaussian of position: one lattice, the same for all images."""
+    shape = values.shape
+    height, width = shape[-2:]
+    x = torch.arange(width, device=values.device, dtype=values.dtype) / sigma_xy
+    y = torch.arange(height, device=values.device, dtype=values.dtype) / sigma_xy
+    features = torch.stack((x.repeat(height), y.repeat_interleave(width)))  # (2, H*W)
+    values = values.reshape(1, -1, height * width)  # (1, N*K, H*W)
+    filtered = permutohedral_filter(
+        features[None], values, symmetric=False, num_threads=num_threads
+    )
+    return filtered.view(shape)
+
+
+def _check_tensors(image: Tensor, probabilities: Tensor) -> None:
+    arguments = {
+        "image": (image, "(N, C, H, W)"),
+        "probabilities": (probabilities, "(N, K, H, W)"),
+    }
+    for name, (tensor, axes) in arguments.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+        if tensor.ndim != 4 or 0 in tensor.shape[1:]:
+            raise ValueError(
+                f"{name} must be {axes} with a channel and a pixel at least, but its shape is "
+                f"{tuple(tensor.shape)}"
+            )
+    if len(image) != len(probabilities) or image.shape[2:] != probabilities.shape[2:]:
+        raise ValueError(
+            f"image {tuple(image.shape)} and probabilities {tuple(probabilities.shape)} must agree "
+            "in N, H and W: resize the probabilities to the image's size"
+        )
+    if image.is_complex():
+        raise TypeError(f"image must be real, not {image.dtype}")
+    if not probabilities.is_floating_point():
+        raise TypeError(
+            f"probabilities must be of floating point, not {probabilities.dtype}: pass "
+            "logits.softmax(dim=1)"
+        )
+    if probabilities.shape[1] == 1:
+        raise ValueError(
+            "probabilities must be of two classes at least: pass those of background and "
+            "foreground, torch.cat([1 - p, p], dim=1)"
+        )
+    if probabilities.numel() > 0:
+        _check_range(probabilities)
+
+
+def _check_range(probabilities: Tensor) -> None:
+    least, most = (bound.item() for bound in torch.aminmax(probabilities))
+    rounding_error = 0.01  # of a softmax in half precision
+    if not (least >= -rounding_error and most <= 1 + rounding_error):  # NaN is not, either
+        raise ValueError(
+            f"probabilities must be in [0, 1], but range from {least:g} to {most:g}: pass "
+            "logits.softmax(dim=1)"
+        )
+
+
+def _check_iterations(iterations: int) -> None:
+    if isinstance(iterations, bool) or not isinstance(iterations, int):
+        raise TypeError(f"iterations must be an int, not {type(iterations).__name__}")
+    if iterations < 0:
+        raise ValueError(f"iterations must be 0 or more, not {iterations}")
+
+
+def _check_weight(name: str, weight: float) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        raise TypeError(f"{name} must be a number, not {type(weight).__name__}")
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, not {weight}")
