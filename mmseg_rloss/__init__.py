@@ -2,11 +2,29 @@
 
 from importlib.util import find_spec
 
-from .ops import DenseCRFLoss, densecrf_loss
+from .ops import (
+    DenseCRFLoss,
+    DenseEnergyLoss,
+    KernelCutLoss,
+    NormalizedCutLoss,
+    dense_energy_loss,
+    densecrf_loss,
+    kernel_cut_loss,
+    normalized_cut_loss,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["DenseCRFLoss", "densecrf_loss"]
+__all__ = [
+    "DenseCRFLoss",
+    "DenseEnergyLoss",
+    "KernelCutLoss",
+    "NormalizedCutLoss",
+    "dense_energy_loss",
+    "densecrf_loss",
+    "kernel_cut_loss",
+    "normalized_cut_loss",
+]
 
 if find_spec("mmseg") is not None:
     from . import compat
