@@ -1,12 +1,19 @@
-"""How large the DenseCRF energy is at each crop, scale and bandwidth, and so which weight it needs.
+"""How strongly the DenseCRF loss pulls at each crop, scale and bandwidth, and so which weight fits.
 
-The gradient of the un-normalised energy with respect to one pixel grows with the affinity that the
-pixel has to all others, its *mass* (the filter applied to ones), and there are as many such pixels
-as the scaled crop has. A weight therefore carries over from one setting to another divided by the
-ratio of pixels times mass. The table gives both for photos, and the weight that is as strong as
-rloss's 1.5e-9 at crop 513, scale 0.5, sigma_rgb 15 and sigma_xy 100.
+The table gives, for photos with masks and scribbles (in the layout of docs/data.md), one row for
+each setting:
 
-    python benchmarks/energy_scale.py --photos ../shared/voc_animals/JPEGImages
+- pixels, mass: of the scaled crop, and the affinity of one of its pixels to all (the filter applied
+  to ones). The gradient of the un-normalized energy grows with their product.
+- weight: as strong as rloss's 1.5e-9 at crop 513, scale 0.5, sigma_rgb 15, sigma_xy 100 by that
+  product.
+- plain, normalized: the norm of the gradient of the energy with respect to the logits, at weight 1,
+  over that of the cross entropy on the scribbles. The logits are those of the mask, blurred: right,
+  but for uncertain boundaries.
+
+One parameter after the other is varied, then crop, scale and sigma_xy together, at their extremes.
+
+    python benchmarks/energy_scale.py --data ../shared/voc_animals
 """
 
 from __future__ import annotations
@@ -15,18 +22,28 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.ops import bilateral_filter
+from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
+from mmseg_rloss.ops import bilateral_filter, densecrf_loss
+
+NUM_CLASSES = 21
+BLUR = 1 / 32  # of the crop: the standard deviation of the blurred masks
+CERTAINTY = 0.9  # of the probability away from boundaries
 
 
 class Setting(NamedTuple):
@@ -49,58 +66,122 @@ PUBLISHED_WEIGHT = 1.5e-9
 
 def main() -> None:
     args = parse_args()
-    photos = sorted(args.photos.glob("*.jpg"))[:: args.every][: args.count]
-    if not photos:
-        sys.exit(f"--photos {args.photos} holds no .jpg: name a folder of photos")
-    grid = itertools.product(args.crops, args.scales, args.sigmas_rgb, args.sigmas_xy)
-    settings = list(dict.fromkeys([PUBLISHED, *(Setting(*values) for values in grid)]))
-    strength = {
-        setting: setting.size**2 * mass(setting, photos) for setting in track(settings, "Settings")
-    }
-    rows = [
-        {
-            **setting._asdict(),
-            "pixels": setting.size**2,
-            "mass": strength[setting] / setting.size**2,
-            "weight": PUBLISHED_WEIGHT * strength[PUBLISHED] / strength[setting],
-        }
-        for setting in settings
-    ]
-    show(rows, len(photos))
+    masks = sorted((args.data / "SegmentationClassAug").glob("*.png"))
+    scribbled = [m for m in masks if (args.data / "pascal_2012_scribble" / m.name).exists()]
+    names = [mask.stem for mask in scribbled[:: args.every][: args.count]]
+    if not names:
+        sys.exit(f"--data {args.data} holds no photo with a mask and a scribble: see docs/data.md")
+    grid = settings(args)
+    measured = {setting: measure(setting, args.data, names) for setting in track(grid, "Settings")}
+    rows = list(table_rows(measured))
+    show(rows, len(names))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2))
+    if args.plot:
+        draw(rows).savefig(args.plot, dpi=150)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--photos", type=Path, required=True, help="folder of .jpg photos")
-    parser.add_argument("--count", type=int, default=12, help="photos to take (default: 12)")
-    parser.add_argument("--every", type=int, default=60, help="take every n-th (default: 60)")
-    parser.add_argument("--crops", type=int, nargs="+", default=[112, 224, 321, 513, 769])
-    parser.add_argument("--scales", type=float, nargs="+", default=[0.5, 1.0])
-    parser.add_argument("--sigmas-rgb", type=float, nargs="+", default=[15.0])
-    parser.add_argument("--sigmas-xy", type=float, nargs="+", default=[50.0, 100.0])
+    parser.add_argument("--data", type=Path, required=True, help="root of a scribble data set")
+    parser.add_argument("--count", type=int, default=8, help="photos to take (default: 8)")
+    parser.add_argument("--every", type=int, default=90, help="take every n-th (default: 90)")
+    parser.add_argument(
+        "--crops", type=int, nargs="+", default=[128, 192, 224, 321, 513, 769, 1024]
+    )
+    parser.add_argument("--scales", type=float, nargs="+", default=[0.25, 0.5, 1.0])
+    parser.add_argument("--sigmas-rgb", type=float, nargs="+", default=[5, 15, 30, 60])
+    parser.add_argument("--sigmas-xy", type=float, nargs="+", default=[20, 50, 100, 200])
     parser.add_argument("--json", type=Path, help="also write the table to this file")
+    parser.add_argument("--plot", type=Path, help="also draw the gradients to this file")
     return parser.parse_args()
 
 
-def mass(setting: Setting, photos: list[Path]) -> float:
-    """Median over the photos of a pixel's mean affinity to all pixels, itself included."""
-    return median(photo_mass(setting, path) for path in photos)
+def settings(args: argparse.Namespace) -> list[Setting]:
+    """The published one, each parameter varied in turn, and the extremes of all but the colour."""
+    values = dict(
+        crop=args.crops,
+        scale_factor=args.scales,
+        sigma_rgb=args.sigmas_rgb,
+        sigma_xy=args.sigmas_xy,
+    )
+    in_turn = [PUBLISHED._replace(**{name: v}) for name, vs in values.items() for v in vs]
+    extremes = [
+        (min(vs), max(vs))
+        for vs in (args.crops, args.scales, [PUBLISHED.sigma_rgb], args.sigmas_xy)
+    ]
+    corners = [Setting(*corner) for corner in itertools.product(*extremes)]
+    return list(dict.fromkeys([PUBLISHED, *in_turn, *corners]))
 
 
-def photo_mass(setting: Setting, path: Path) -> float:
-    photo = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    # Training resizes the short side to about the crop, and crops a square of it.
-    factor = setting.crop / min(photo.shape[:2])
-    photo = cv2.resize(photo, None, fx=factor, fy=factor)[: setting.crop, : setting.crop]
-    photo = cv2.resize(photo, (setting.size, setting.size), interpolation=cv2.INTER_NEAREST)
-    image = torch.from_numpy(photo).permute(2, 0, 1).unsqueeze(0)  # (1, 3, H, W)
-    ones = torch.ones(1, 1, setting.size, setting.size)
+def measure(setting: Setting, data: Path, names: list[str]) -> dict[str, float]:
+    """Medians over the photos."""
+    photos = [measure_photo(setting, data, name) for name in names]
+    return {key: median(photo[key] for photo in photos) for key in photos[0]}
+
+
+def measure_photo(setting: Setting, data: Path, name: str) -> dict[str, float]:
+    photo = cv2.imread(str(data / "JPEGImages" / f"{name}.jpg"))[..., ::-1]
+    image = torch.from_numpy(cropped(photo, setting.crop, cv2.INTER_LINEAR).copy())
+    image = image.permute(2, 0, 1)[None]  # (1, 3, H, W)
+    mask, scribbles = (
+        cropped(read_label_png(data / folder / f"{name}.png")[0], setting.crop, cv2.INTER_NEAREST)
+        for folder in ("SegmentationClassAug", "pascal_2012_scribble")
+    )
+    logits = plausible_logits(mask).requires_grad_()  # (1, K, H, W)
+    labels = torch.from_numpy(scribbles.astype(np.int64))[None]
+    entropy = gradient_norm(F.cross_entropy(logits, labels, ignore_index=UNLABELLED), logits)
+
+    region = torch.ones_like(labels)
+    parameters = setting.sigma_rgb, setting.sigma_xy, setting.scale_factor
+    pulls = {}
+    for key, normalize in dict(plain=False, normalized=True).items():
+        energy = densecrf_loss(image, logits.softmax(1), region, *parameters, normalize=normalize)
+        pulls[key] = gradient_norm(energy, logits) / entropy
+    return dict(mass=mass(image, setting), **pulls)
+
+
+def cropped(array: np.ndarray, crop: int, interpolation: int) -> np.ndarray:
+    """The square that training crops: the short side is resized to the crop."""
+    factor = crop / min(array.shape[:2])
+    array = cv2.resize(array, None, fx=factor, fy=factor, interpolation=interpolation)
+    return array[:crop, :crop]
+
+
+def plausible_logits(mask: np.ndarray) -> Tensor:
+    """(1, K, H, W) logits of a network that is right but for uncertain boundaries."""
+    one_hot = np.eye(NUM_CLASSES, dtype=np.float32)[np.where(mask == UNLABELLED, 0, mask)]
+    blurred = torch.from_numpy(cv2.GaussianBlur(one_hot, None, BLUR * len(mask)))
+    probabilities = CERTAINTY * blurred + (1 - CERTAINTY) / NUM_CLASSES
+    return probabilities.permute(2, 0, 1)[None].log().contiguous()
+
+
+def gradient_norm(loss: Tensor, logits: Tensor) -> float:
+    (gradient,) = torch.autograd.grad(loss, logits)
+    return gradient.norm().item()
+
+
+def mass(image: Tensor, setting: Setting) -> float:
+    """The mean affinity of a pixel of the scaled image to all its pixels, itself included."""
+    image = F.interpolate(image.float(), scale_factor=setting.scale_factor)
+    ones = torch.ones_like(image[:, :1])
     sigma_xy = setting.sigma_xy * setting.scale_factor
     return bilateral_filter(image, ones, setting.sigma_rgb, sigma_xy).mean().item()
+
+
+def table_rows(measured: dict[Setting, dict[str, float]]) -> Iterator[dict[str, float]]:
+    strength = {setting: setting.size**2 * of["mass"] for setting, of in measured.items()}
+    for setting, of in measured.items():
+        yield {
+            **setting._asdict(),
+            "pixels": setting.size**2,
+            "mass": of["mass"],
+            "weight": PUBLISHED_WEIGHT * strength[PUBLISHED] / strength[setting],
+            "plain": of["plain"],
+            "normalized": of["normalized"],
+        }
 
 
 def show(rows: list[dict], num_photos: int) -> None:
@@ -108,13 +189,31 @@ def show(rows: list[dict], num_photos: int) -> None:
     for name in rows[0]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            *(
-                f"{value:.3g}" if name in ("mass", "weight") else f"{value:g}"
-                for name, value in row.items()
-            )
+        cells = [f"{row[name]:g}" for name in (*Setting._fields, "pixels")]
+        cells += [f"{row[name]:.3g}" for name in ("mass", "weight", "plain", "normalized")]
+        table.add_row(*cells)
+    for name in ("plain", "normalized"):
+        values = [row[name] for row in rows]
+        table.caption = (table.caption or "") + (
+            f"{name}: the largest is {max(values) / min(values):.3g} times the smallest. "
         )
     Console().print(table)
+
+
+def draw(rows: list[dict]) -> Figure:
+    """Both gradients against pixels times mass, relative to the published setting."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    strength = [row["pixels"] * row["mass"] for row in rows]
+    for name, marker in dict(plain="o", normalized="s").items():
+        ratios = [row[name] / rows[0][name] for row in rows]
+        axes.loglog(strength, ratios, marker, label=name, alpha=0.7)
+    line = np.array([min(strength), max(strength)])
+    axes.loglog(line, line / strength[0], "k:", label="pixels x mass")
+    axes.set_xlabel("pixels x mass of the scaled crop")
+    axes.set_ylabel("gradient over that of the cross entropy,\nrelative to crop 513, scale 0.5")
+    axes.legend()
+    return figure
 
 
 if __name__ == "__main__":

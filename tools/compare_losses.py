@@ -1,16 +1,24 @@
-"""Train from scribbles with cross entropy alone and with DenseCRF, and from full masks; compare.
+"""Train from scribbles by cross entropy alone and with losses over all pixels, and from full masks.
 
-The three trainings follow one config, which lists a DenseCRFLoss and trains a
-PascalScribbleDataset; only the losses and the labels differ. The table tells the mean and the
-standard deviation over the seeds; the figure shows each seed. A call that was stopped goes on where
-it was, and what is finished is not trained again.
+The trainings follow one config, which lists such a loss and trains a PascalScribbleDataset; only
+the losses and the labels differ. The table tells the mean and the standard deviation over the
+seeds; the figure shows each seed. A call that was stopped goes on where it was, and what is
+finished is not trained again.
+
+    ... --losses densecrf normalized gated
+
+compares several losses of the config's `regularized_losses`, by name. Where the config warms up
+(RegularizedLossWarmupHook), they all go on from the checkpoint that cross entropy alone left at the
+end of the warm-up.
 """
 
 import argparse
+import copy
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +29,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from PIL import Image
 from rich.progress import track
 
@@ -32,14 +40,25 @@ import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside 
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmseg.apis import inference_model, init_model
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS
+from mmseg_rloss.models.losses import RegularizedLoss
 
-VARIANTS = {"ce": "cross entropy", "densecrf": "+ DenseCRF", "mask": "full masks"}
+TITLES = {
+    "ce": "cross entropy",
+    "densecrf": "+ DenseCRF",
+    "normalized": "+ DenseCRF, normalised",
+    "gated": "+ gated",
+    "normalized_cut": "+ normalised cut",
+    "kernel_cut": "+ kernel cut",
+    "mask": "full masks",
+}
 TRIMAP_WIDTHS = (2, 4, 8, 16)  # pixels to either side of a boundary
 IGNORED = 255
+WARMUP = "RegularizedLossWarmupHook"
+HOOKS_OF_THE_LOSS = ("ProvideImagesHook", "DenseCRFVisualizationHook", WARMUP)
 EXAMPLES = 4  # validation photos to draw
 
 Result = dict[str, Any]  # what `measure` returns
@@ -49,27 +68,39 @@ Results = dict[str, dict[int, Result]]  # by variant and seed
 def main() -> None:
     args = parse_args()
     out = args.out or Path("work_dirs") / "compare_losses" / args.config.stem
-    runs = [(variant, seed) for seed in args.seeds for variant in VARIANTS]
-    results: Results = {variant: {} for variant in VARIANTS}
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options)
+    losses = losses_to_compare(config, args.losses)
+    variants = ["ce", *losses, "mask"]
+    runs = [(variant, seed) for seed in args.seeds for variant in variants]
+    results: Results = {variant: {} for variant in variants}
     init_default_scope("mmseg")
     for variant, seed in track(runs, "Trainings"):
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options)
         folder = out / variant / f"seed_{seed}"
-        results[variant][seed] = run(vary(config, variant, seed), folder)
+        warm = out / "ce" / folder.name if variant in losses else None
+        varied = vary(config, variant, losses.get(variant), seed)
+        results[variant][seed] = run(varied, folder, warm)
         if seed in results["mask"]:  # the last of a seed
             report(results, out)
-            draw_examples(config, seed, out)
+            draw_examples(config, variants, seed, out)
     print((out / "comparison.md").read_text())
     print(f"{out} holds the table, its numbers and the figure (comparison.*) and pictures of each")
-    print("seed: photo, scribbles, the three predictions and the mask (examples_seed_*.png).")
+    print("seed: photo, scribbles, the predictions and the mask (examples_seed_*.png).")
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", type=Path, required=True, help="config with a DenseCRFLoss")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="config with a loss over all pixels"
+    )
+    parser.add_argument(
+        "--losses",
+        nargs="+",
+        metavar="NAME",
+        help="of the config's regularized_losses (default: the loss in its loss_decode)",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument(
         "--out", type=Path, help="folder (default: work_dirs/compare_losses/ and the config's name)"
@@ -84,23 +115,57 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def vary(config: Config, variant: str, seed: int) -> Config:
-    """The config of one training."""
+def losses_to_compare(config: Config, names: list[str] | None) -> dict[str, dict]:
+    """The losses over all pixels, by the names of their trainings."""
+    if names is None:
+        listed = [
+            loss for head in heads(config) for loss in head.loss_decode if is_regularized(loss)
+        ]
+        if not listed:
+            raise SystemExit(f"{config.filename} lists no loss over all pixels in loss_decode.")
+        return {listed[0].loss_name.removeprefix("loss_"): listed[0]}
+    known = config.get("regularized_losses", {})
+    if unknown := [name for name in names if name not in known]:
+        raise SystemExit(
+            f"--losses {' '.join(unknown)}: {config.filename} has "
+            f"{', '.join(known) or 'nothing'} in regularized_losses."
+        )
+    return {name: known[name] for name in names}
+
+
+def heads(config: Config) -> list[ConfigDict]:
+    head = config.model.decode_head
+    return head if isinstance(head, list) else [head]
+
+
+def is_regularized(loss: ConfigDict) -> bool:
+    return issubclass(MODELS.get(loss.type), RegularizedLoss)
+
+
+def vary(config: Config, variant: str, loss: dict | None, seed: int) -> Config:
+    """The config of one training, with its loss in the place of the config's."""
+    config = copy.deepcopy(config)
+    config.pop("regularized_losses", None)  # a change to one shall not concern the others
     config.randomness = dict(seed=seed)
-    if variant == "densecrf":
-        return config
-    heads = config.model.decode_head
-    for head in heads if isinstance(heads, list) else [heads]:
-        losses = head.loss_decode
-        head.loss_decode = [loss for loss in losses if loss.type != "DenseCRFLoss"]
-    config.custom_hooks = [hook for hook in config.custom_hooks if hook.type != "ProvideImagesHook"]
+    for head in heads(config):
+        had_any = any(map(is_regularized, head.loss_decode))
+        head.loss_decode = [other for other in head.loss_decode if not is_regularized(other)]
+        if had_any and loss is not None:
+            head.loss_decode.append(loss)
+    if loss is None:
+        config.custom_hooks = [
+            hook for hook in config.custom_hooks if hook.type not in HOOKS_OF_THE_LOSS
+        ]
     if variant == "mask":
         config.train_dataloader.dataset.labels = "mask"
     return config
 
 
-def run(config: Config, folder: Path) -> Result:
-    """Train to the end and measure, as far as this has not been done already."""
+def run(config: Config, folder: Path, warm: Path | None) -> Result:
+    """Train to the end and measure, as far as this has not been done already.
+
+    Where ``warm`` holds the checkpoint at the end of the warm-up, the training begins there.
+    """
     finished = folder / "result.json"
     config_file = folder.with_suffix(".py")  # in the folder, MMSeg puts its own copy
     if config_file.exists() and config_file.read_text() != config.pretty_text:
@@ -108,12 +173,23 @@ def run(config: Config, folder: Path) -> Result:
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
         config_file.write_text(config.pretty_text)
+        if warm:
+            take_warmup(config, warm, folder)
         train(config_file, folder)
         result = measure(config, folder)
         unfinished = finished.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(result))
         unfinished.rename(finished)
     return json.loads(finished.read_text())
+
+
+def take_warmup(config: Config, warm: Path, folder: Path) -> None:
+    iters = {hook.iters for hook in config.custom_hooks if hook.type == WARMUP}
+    checkpoint = warm / f"iter_{max(iters, default=0)}.pth"
+    pointer = folder / "last_checkpoint"  # where --resume begins
+    if checkpoint.exists() and not pointer.exists():
+        copied = shutil.copy(checkpoint, folder)
+        pointer.write_text(str(Path(copied).absolute()))
 
 
 def train(config_file: Path, folder: Path) -> None:
@@ -201,25 +277,30 @@ def report(results: Results, out: Path) -> None:
 def table(results: Results) -> Iterator[str]:
     """Markdown, the mean and the standard deviation over the seeds in each cell."""
     by_variant = {variant: list(runs.values()) for variant, runs in results.items()}
-    classes = by_variant["ce"][0]["class_IoU"]
-    seeds = " ".join(str(seed) for seed in results["mask"])
-    yield f"| seeds {seeds} | {' | '.join(VARIANTS.values())} |"
-    yield "| --- |" + " --- |" * len(VARIANTS)
+    seeds = list(results["mask"])
+    yield f"| seeds {' '.join(map(str, seeds))} | {' | '.join(map(title, results))} |"
+    yield "| --- |" + " --- |" * len(results)
 
-    def row(name: str, value: Any, digits: int = 1) -> str:
-        cells = [spread([value(r) for r in by_variant[v]], digits) for v in VARIANTS]
+    def row(name: str, value: Callable[[Result], float], digits: int = 1) -> str:
+        cells = [spread(list(map(value, runs)), digits) for runs in by_variant.values()]
         return f"| {name} | {' | '.join(cells)} |"
 
     yield row("mIoU", lambda r: r["mIoU"])
+    for seed in seeds:
+        cells = [f"{runs[seed]['mIoU']:.1f}" for runs in results.values()]
+        yield f"| mIoU, seed {seed} | {' | '.join(cells)} |"
+    yield f"| share of the gap closed | {' | '.join(gaps_closed(by_variant))} |"
     for width in TRIMAP_WIDTHS:
         # JSON has made the widths strings.
         name = f"trimap mIoU, {width} px"
         yield row(name, lambda r, width=width: r["trimap_mIoU"][str(width)])
-    for name in classes:
+    for name in by_variant["ce"][0]["class_IoU"]:
         yield row(f"IoU {name}", lambda r, name=name: r["class_IoU"][name])
     yield row("seconds per iteration", lambda r: r["seconds_per_iteration"], 3)
-    yield ""
-    yield f"Share of the gap between cross entropy and full masks closed: {gap_closed(results)}."
+
+
+def title(variant: str) -> str:
+    return TITLES.get(variant, f"+ {variant}")
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -227,21 +308,31 @@ def spread(values: list[float], digits: int) -> str:
     return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
-def gap_closed(results: Results) -> str:
-    ce, densecrf, mask = (np.mean([r["mIoU"] for r in results[v].values()]) for v in VARIANTS)
-    return f"{(densecrf - ce) / (mask - ce):.0%}" if mask > ce else "none to close"
+def gaps_closed(by_variant: dict[str, list[Result]]) -> Iterator[str]:
+    """How far each variant comes from cross entropy on scribbles to full masks."""
+    mean = {name: np.mean([run["mIoU"] for run in runs]) for name, runs in by_variant.items()}
+    gap = mean["mask"] - mean["ce"]
+    for name in by_variant:
+        among = name not in ("ce", "mask") and gap > 0
+        yield f"{(mean[name] - mean['ce']) / gap:.0%}" if among else "-"
 
 
 def draw(results: Results, path: Path) -> None:
     """The mIoU of each seed, and how it falls towards the boundaries."""
     figure, (whole, trimap) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for column, (variant, name) in enumerate(VARIANTS.items()):
-        scores = [result["mIoU"] for result in results[variant].values()]
+    for column, (variant, runs) in enumerate(results.items()):
+        scores = [result["mIoU"] for result in runs.values()]
         whole.bar(column, np.mean(scores), color=f"C{column}", alpha=0.5)
         whole.plot([column] * len(scores), scores, "o", color=f"C{column}")
-        bands = [list(result["trimap_mIoU"].values()) for result in results[variant].values()]
-        trimap.plot(TRIMAP_WIDTHS, np.mean(bands, axis=0), "o-", label=name)
-    whole.set_xticks(range(len(VARIANTS)), VARIANTS.values())
+        bands = [list(result["trimap_mIoU"].values()) for result in runs.values()]
+        trimap.plot(TRIMAP_WIDTHS, np.mean(bands, axis=0), "o-", label=title(variant))
+    crowded = len(results) > 3
+    whole.set_xticks(
+        range(len(results)),
+        map(title, results),
+        rotation=30 if crowded else 0,
+        ha="right" if crowded else "center",
+    )
     whole.set_ylabel("mIoU, %")
     trimap.set_xscale("log", base=2)
     trimap.set_xticks(TRIMAP_WIDTHS, TRIMAP_WIDTHS)
@@ -252,7 +343,7 @@ def draw(results: Results, path: Path) -> None:
     plt.close(figure)
 
 
-def draw_examples(config: Config, seed: int, out: Path) -> None:
+def draw_examples(config: Config, variants: list[str], seed: int, out: Path) -> None:
     """Photos of the validation set with what each training of the seed makes of them."""
     dataset = DATASETS.build(config.val_dataloader.dataset)
     chosen = np.linspace(0, len(dataset) - 1, min(EXAMPLES, len(dataset)), dtype=int)
@@ -263,8 +354,8 @@ def draw_examples(config: Config, seed: int, out: Path) -> None:
             "photo": photo,
             "scribbles": mask.parents[1] / LABEL_FOLDERS["scribble"] / mask.name,
         }
-        for variant, name in VARIANTS.items():
-            pictures[name] = out / variant / f"seed_{seed}" / "predictions" / mask.name
+        for variant in variants:
+            pictures[title(variant)] = out / variant / f"seed_{seed}" / "predictions" / mask.name
         rows.append({**pictures, "mask": mask})
     size = (2 * len(rows[0]), 1.7 * len(rows))
     figure, axes = plt.subplots(

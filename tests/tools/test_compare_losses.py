@@ -20,22 +20,45 @@ def load() -> Config:
     return Config.fromfile(CONFIG)
 
 
+GATED = dict(type="DenseEnergyLoss", loss_weight=1e-6, loss_name="loss_gated")
+
+
 def test_the_variants_differ_in_losses_and_labels():
-    variants = {name: compare_losses.vary(load(), name, seed=3) for name in compare_losses.VARIANTS}
-    losses = {
-        name: [loss.type for loss in config.model.decode_head.loss_decode]
-        for name, config in variants.items()
+    config = load()
+    config.regularized_losses = dict(gated=GATED)
+    config.custom_hooks.append(dict(type="ChannelsLastHook"))
+    losses = compare_losses.losses_to_compare(config, None)
+    losses |= compare_losses.losses_to_compare(config, ["gated"])
+    variants = {
+        name: compare_losses.vary(config, name, losses.get(name), seed=3)
+        for name in ("ce", *losses, "mask")
     }
-    assert losses == {
+    types = {
+        name: [loss.type for loss in varied.model.decode_head.loss_decode]
+        for name, varied in variants.items()
+    }
+    assert types == {
         "ce": ["CrossEntropyLoss"],
         "densecrf": ["CrossEntropyLoss", "DenseCRFLoss"],
+        "gated": ["CrossEntropyLoss", "DenseEnergyLoss"],
         "mask": ["CrossEntropyLoss"],
     }
-    labels = [variants[name].train_dataloader.dataset.labels for name in ("ce", "densecrf", "mask")]
-    assert labels == ["scribble", "scribble", "mask"]
-    assert all(config.randomness.seed == 3 for config in variants.values())
-    hooks = [len(variants[name].custom_hooks) for name in ("ce", "densecrf", "mask")]
-    assert hooks == [0, 1, 0]
+    labels = {name: varied.train_dataloader.dataset.labels for name, varied in variants.items()}
+    assert labels == dict(ce="scribble", densecrf="scribble", gated="scribble", mask="mask")
+    assert all(varied.randomness.seed == 3 for varied in variants.values())
+    hooks = {name: [hook.type for hook in varied.custom_hooks] for name, varied in variants.items()}
+    assert hooks["ce"] == hooks["mask"] == ["ChannelsLastHook"]
+    assert hooks["densecrf"] == hooks["gated"] == ["ProvideImagesHook", "ChannelsLastHook"]
+
+
+def test_a_loss_that_the_config_lacks_is_named():
+    config = load()
+    config.regularized_losses = dict(gated=GATED)
+    with pytest.raises(SystemExit, match="--losses gate: .* has gated in regularized_losses"):
+        compare_losses.losses_to_compare(config, ["gated", "gate"])
+    config.model.decode_head.loss_decode.pop()
+    with pytest.raises(SystemExit, match="lists no loss over all pixels"):
+        compare_losses.losses_to_compare(config, None)
 
 
 def test_distance_to_boundary_counts_pixels_from_the_nearest_change_of_label():
@@ -65,14 +88,30 @@ def result(miou: float) -> dict:
 
 
 def test_the_table_gives_mean_spread_and_the_share_of_the_gap_closed():
-    scores = {"ce": (60, 62), "densecrf": (66, 68), "mask": (70, 72)}
+    scores = {"ce": (60, 62), "densecrf": (66, 68), "other": (60, 60), "mask": (70, 72)}
     results = {name: dict(enumerate(map(result, values))) for name, values in scores.items()}
     lines = list(compare_losses.table(results))
-    assert lines[0] == "| seeds 0 1 | cross entropy | + DenseCRF | full masks |"
-    assert "| mIoU | 61.0 ± 1.4 | 67.0 ± 1.4 | 71.0 ± 1.4 |" in lines
-    assert "| trimap mIoU, 2 px | 51.0 ± 1.4 | 57.0 ± 1.4 | 61.0 ± 1.4 |" in lines
-    assert "| IoU background | 90.0 ± 0.0 | 90.0 ± 0.0 | 90.0 ± 0.0 |" in lines
-    assert "60%" in lines[-1]
+    assert lines[0] == "| seeds 0 1 | cross entropy | + DenseCRF | + other | full masks |"
+    assert "| mIoU | 61.0 ± 1.4 | 67.0 ± 1.4 | 60.0 ± 0.0 | 71.0 ± 1.4 |" in lines
+    assert "| mIoU, seed 1 | 62.0 | 68.0 | 60.0 | 72.0 |" in lines
+    assert "| share of the gap closed | - | 60% | -10% | - |" in lines
+    assert "| trimap mIoU, 2 px | 51.0 ± 1.4 | 57.0 ± 1.4 | 50.0 ± 0.0 | 61.0 ± 1.4 |" in lines
+    assert "| IoU background | 90.0 ± 0.0 | 90.0 ± 0.0 | 90.0 ± 0.0 | 90.0 ± 0.0 |" in lines
+
+
+WARMING_UP = f"""
+_base_ = {str(CONFIG)!r}
+custom_hooks = [
+    dict(type="ProvideImagesHook"), dict(type="RegularizedLossWarmupHook", iters=1)
+]
+"""
+
+
+def iterations(folder: Path) -> list[int]:
+    """Those that the log of the training of seed 0 tells of."""
+    (log,) = folder.glob("seed_0/*/vis_data/scalars.json")
+    entries = [json.loads(line) for line in log.open()]
+    return [entry["iter"] for entry in entries if "loss" in entry]
 
 
 def test_compares_resumes_and_does_not_train_twice(tmp_path, monkeypatch, capsys):
@@ -80,10 +119,12 @@ def test_compares_resumes_and_does_not_train_twice(tmp_path, monkeypatch, capsys
     make_sample_dataset.main(
         ["--out", str(sample), "--train", "4", "--val", "2", "--size", "64", "48"]
     )
+    config = tmp_path / "config.py"
+    config.write_text(WARMING_UP)
     options = ["train_cfg.max_iters=2", "train_cfg.val_interval=2", "train_dataloader.batch_size=2"]
-    options += ["default_hooks.logger.interval=1"]
+    options += ["default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"]
     options += [f"{loader}_dataloader.dataset.data_root={sample}" for loader in ("train", "val")]
-    command = ["--config", str(CONFIG), "--seeds", "0", "--out", str(out), "--cfg-options"]
+    command = ["--config", str(config), "--seeds", "0", "--out", str(out), "--cfg-options"]
     monkeypatch.setattr(sys, "argv", ["compare_losses.py", *command, *options])
 
     compare_losses.main()
@@ -103,6 +144,10 @@ def test_compares_resumes_and_does_not_train_twice(tmp_path, monkeypatch, capsys
     }
     assert all(0 <= runs["0"]["mIoU"] <= 100 for runs in results.values())
     assert all(runs["0"]["seconds_per_iteration"] > 0 for runs in results.values())
+
+    # The warm-up was trained once, by the cross entropy.
+    assert iterations(out / "ce") == iterations(out / "mask") == [1, 2]
+    assert iterations(out / "densecrf") == [2]
 
     # A result that is there is kept; one that is lost is measured again, without new training.
     checkpoint = out / "ce" / "seed_0" / "iter_2.pth"
