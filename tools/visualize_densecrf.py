@@ -1,9 +1,9 @@
-"""Show the DenseCRF loss of predictions: its value, and its gradient for each class present.
+"""Show the loss of predictions over all pixels: its value, and its gradient for each class present.
 
     python tools/visualize_densecrf.py CONFIG CHECKPOINT IMAGE ... --out pictures/
 
-draws one figure for each photo, with the parameters of the config's DenseCRFLoss. Several sigmas
-give a row for each pair of them, to choose bandwidths by looking:
+draws one figure for each photo, by the first such loss of the config. Several sigmas give a row for
+each pair of them, to choose bandwidths by looking:
 
     ... --sigma-rgb 5 15 30 --sigma-xy 20 50 100
 
@@ -16,6 +16,7 @@ The loss is computed at the size of the photo, whose pixels sigma_xy counts.
 """
 
 import argparse
+import copy
 import itertools
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import voc_palette
 from mmseg_rloss.models import DenseCRFLoss
 from mmseg_rloss.models.head_check import losses_by_name
-from mmseg_rloss.ops import DenseCRFLoss as DenseCRFLayer
+from mmseg_rloss.ops.energy import EnergyLayer
 from mmseg_rloss.visualization import draw_densecrf, read_photo
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
@@ -116,19 +117,19 @@ def to_probabilities(scores: Tensor) -> Tensor:
     return scores.softmax(0)
 
 
-def vary(loss: DenseCRFLayer, args: argparse.Namespace) -> list[DenseCRFLayer]:
+def vary(loss: EnergyLayer, args: argparse.Namespace) -> list[EnergyLayer]:
     """The loss with each pair of the sigmas asked for."""
-    return [
-        DenseCRFLayer(
-            loss.weight if args.weight is None else args.weight,
-            sigma_rgb,
-            sigma_xy,
-            loss.scale_factor if args.scale_factor is None else args.scale_factor,
-        )
-        for sigma_rgb, sigma_xy in itertools.product(
-            args.sigma_rgb or [loss.sigma_rgb], args.sigma_xy or [loss.sigma_xy]
-        )
-    ]
+    losses = []
+    for sigma_rgb, sigma_xy in itertools.product(
+        args.sigma_rgb or [loss.sigma_rgb], args.sigma_xy or [loss.sigma_xy]
+    ):
+        varied = copy.copy(loss)
+        varied.sigma_rgb, varied.sigma_xy = sigma_rgb, sigma_xy
+        varied.weight = loss.weight if args.weight is None else args.weight
+        if args.scale_factor is not None:
+            varied.scale_factor = args.scale_factor
+        losses.append(varied)
+    return losses
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

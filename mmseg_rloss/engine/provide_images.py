@@ -1,4 +1,4 @@
-"""Hands every DenseCRFLoss of a network the images whose logits it is about to judge."""
+"""Hands every RegularizedLoss of a network the images whose logits it is about to judge."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models import DenseCRFLoss
+from ..models import RegularizedLoss
 from ..models.data_preprocessor import check_grey_levels, denormalize
 
 
 def provide_images(model: nn.Module) -> ImageProvider:
-    """Provide every DenseCRFLoss in a segmentor with its images, from now on.
+    """Provide every RegularizedLoss in a segmentor with its images, from now on.
 
     Each forward in mode ``loss`` gets the batch as 0-255 RGB, computed back from the data
     preprocessor's mean, std and channel order, and the region of interest; both are taken back
@@ -41,11 +41,11 @@ class ImageProvider:
 
     def __init__(self, model: nn.Module) -> None:
         segmentor = find_segmentor(model)
-        self._losses = [loss for loss in segmentor.modules() if isinstance(loss, DenseCRFLoss)]
+        self._losses = [loss for loss in segmentor.modules() if isinstance(loss, RegularizedLoss)]
         if not self._losses:
             warnings.warn(
-                f"{type(segmentor).__name__} has no DenseCRFLoss to provide with images: list "
-                "dict(type='DenseCRFLoss') in loss_decode of a head",
+                f"{type(segmentor).__name__} has no DenseCRFLoss or other loss to provide "
+                "with images: list dict(type='DenseCRFLoss') in loss_decode of a head",
                 stacklevel=3,
             )
         self._range_checked = False

@@ -1,5 +1,20 @@
 """What MMSegmentation builds into a network."""
 
-from .losses import DenseCRFLoss
+from .losses import (
+    DenseCRFLoss,
+    DenseEnergyLoss,
+    KernelCutLoss,
+    NormalizedCutLoss,
+    RegularizedLoss,
+)
+from .segmentors import DenseCRFCascadeEncoderDecoder, DenseCRFEncoderDecoder
 
-__all__ = ["DenseCRFLoss"]
+__all__ = [
+    "DenseCRFCascadeEncoderDecoder",
+    "DenseCRFEncoderDecoder",
+    "DenseCRFLoss",
+    "DenseEnergyLoss",
+    "KernelCutLoss",
+    "NormalizedCutLoss",
+    "RegularizedLoss",
+]

@@ -1,11 +1,11 @@
-"""Tells, before training, which heads would never use a DenseCRFLoss in their ``loss_decode``."""
+"""Tells, before training, which heads would never use a loss that needs the photo."""
 
 from __future__ import annotations
 
 from mmseg.models.decode_heads import DDRHead, PIDHead, PointHead, SideAdapterCLIPHead
 from torch import nn
 
-from .losses import DenseCRFLoss
+from .losses import RegularizedLoss
 
 _ELSEWHERE = "list it in loss_decode of an auxiliary head that predicts maps, such as FCNHead"
 _UNUSABLE = {
@@ -13,25 +13,32 @@ _UNUSABLE = {
     PIDHead: f"calls its first four losses alone: {_ELSEWHERE}",
     PointHead: "computes its losses on sampled points: list it in the head before this one",
     SideAdapterCLIPHead: "computes its losses on masks of queries, not on maps of classes; there "
-    "is no way to use DenseCRFLoss with it",
+    "is no way to use {loss} with it",
 }
 
 
 def check_heads(segmentor: nn.Module) -> None:
-    """Refuse a DenseCRFLoss in a head of MMSeg that is known not to use it.
+    """Refuse a RegularizedLoss in a head of MMSeg that is known not to use it.
 
     Raises:
         ValueError: Naming the head and the way out.
     """
     for name, module in segmentor.named_modules():
         for head, reason in _UNUSABLE.items():
-            if isinstance(module, head) and losses_by_name(module):
+            if isinstance(module, head) and (losses := losses_by_name(module)):
+                loss = type_names(losses)
                 raise ValueError(
-                    f"{name} is a {head.__name__}, which cannot use DenseCRFLoss, because it "
-                    f"{reason}"
+                    f"{name} is a {head.__name__}, which cannot use {loss}, because it "
+                    f"{reason.format(loss=loss)}"
                 )
 
 
-def losses_by_name(module: nn.Module) -> dict[str, DenseCRFLoss]:
-    """Every DenseCRFLoss of a module, by its name in ``named_modules``."""
-    return {name: loss for name, loss in module.named_modules() if isinstance(loss, DenseCRFLoss)}
+def losses_by_name(module: nn.Module) -> dict[str, RegularizedLoss]:
+    """Every RegularizedLoss of a module, by its name in ``named_modules``."""
+    modules = module.named_modules()
+    return {name: loss for name, loss in modules if isinstance(loss, RegularizedLoss)}
+
+
+def type_names(losses: dict[str, RegularizedLoss]) -> str:
+    """The types of losses as a message names them: ``DenseCRFLoss or KernelCutLoss``."""
+    return " or ".join(sorted({type(loss).__name__ for loss in losses.values()}))

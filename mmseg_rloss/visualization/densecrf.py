@@ -1,4 +1,4 @@
-"""The DenseCRF loss of a prediction in one figure."""
+"""The loss of a prediction over all pixels in one figure."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
-from ..ops import DenseCRFLoss
+from ..ops import DenseEnergyLoss
+from ..ops.energy import EnergyLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
 
@@ -19,12 +20,13 @@ MAX_CLASSES = 6  # in one figure; those with the most pixels
 
 
 def draw_densecrf(
-    losses: Sequence[DenseCRFLoss],
+    losses: Sequence[EnergyLayer],
     image: Tensor,
     probabilities: Tensor,
     region_of_interest: Tensor,
     classes: Sequence[str],
     palette: np.ndarray,
+    seg_label: Tensor | None = None,
 ) -> Figure:
     """Draw the prediction over the photo, the loss, and its gradient for the classes present.
 
@@ -32,13 +34,17 @@ def draw_densecrf(
     turned: how strongly neighbours of like colour pull a pixel towards that class.
 
     Args:
-        losses: A row is drawn for each; they differ in their parameters.
+        losses: A row is drawn for each; they differ in their kind or parameters.
         image: (C, H, W), 0-255, RGB if C is 3.
         probabilities: (K, H, W), of floating point.
         region_of_interest: (H, W), 1 on the pixels that show the photo, 0 elsewhere.
         classes: The names of the K classes.
         palette: uint8 (K, 3), RGB.
+        seg_label: (H, W) or (1, H, W) labels for a DenseEnergyLoss, 255 where there is none, as
+            everywhere by default.
     """
+    if seg_label is None:
+        seg_label = probabilities.new_full(region_of_interest.shape, UNLABELLED)
     prediction = probabilities.argmax(0).byte().cpu().numpy()  # (H, W)
     prediction[region_of_interest.cpu().numpy() == 0] = UNLABELLED
     overlay = overlay_labels(_displayable(image), prediction, palette)
@@ -52,10 +58,14 @@ def draw_densecrf(
     axes = figure.subplots(len(losses), 1 + len(present), squeeze=False)
     for row, loss in zip(axes, losses, strict=True):
         bare_axes(row)
-        value, gradient = _loss_and_gradient(loss, image, probabilities, region_of_interest)
+        maps = [image, probabilities, region_of_interest]
+        if isinstance(loss, DenseEnergyLoss):
+            maps.append(seg_label)
+        value, gradient = _loss_and_gradient(loss, *maps)
         row[0].imshow(overlay)
         row[0].set_title(f"loss {value:.4g}", fontsize="medium")
         row[0].set_ylabel(
+            f"{type(loss).__name__}\n"
             f"sigma_rgb {loss.sigma_rgb:g}, sigma_xy {loss.sigma_xy:g}\n"
             f"scale {loss.scale_factor:g}, weight {loss.weight:g}",
             fontsize="small",
@@ -88,12 +98,12 @@ def figure_to_array(figure: Figure) -> np.ndarray:
 
 
 def _loss_and_gradient(
-    loss: DenseCRFLoss, image: Tensor, probabilities: Tensor, region_of_interest: Tensor
+    loss: EnergyLayer, image: Tensor, probabilities: Tensor, *maps: Tensor
 ) -> tuple[float, Tensor]:
     """The loss of one photo and its (K, H, W) gradient with respect to the probabilities."""
     with torch.enable_grad():
         probabilities = probabilities.detach().requires_grad_()
-        value = loss(image[None], probabilities[None], region_of_interest[None])
+        value = loss(image[None], probabilities[None], *(tensor[None] for tensor in maps))
     (gradient,) = torch.autograd.grad(value, probabilities)
     return value.item(), gradient
 

@@ -53,7 +53,7 @@ def test_tells_the_loss_and_its_parameters(image, region):
     assert float(axis.get_title().split()[1]) == pytest.approx(
         energy(image, probabilities, region), rel=1e-3
     )
-    assert axis.get_ylabel() == "sigma_rgb 20, sigma_xy 5\nscale 1, weight 0.01"
+    assert axis.get_ylabel() == "DenseCRFLoss\nsigma_rgb 20, sigma_xy 5\nscale 1, weight 0.01"
 
 
 def test_heat_maps_are_the_fall_of_the_loss_with_the_probability(image, region):
@@ -79,9 +79,9 @@ def test_all_heat_maps_of_a_loss_have_one_scale_from_zero_to_the_largest(image, 
 def test_a_row_for_each_loss(image, region):
     losses = [DenseCRFLoss(1.0, 15, sigma_xy, 0.5) for sigma_xy in (3, 30)]
     figure = draw(image, stripes(1, 2), region, losses)
-    names = [axis.get_ylabel().split("\n")[0] for axis in figure.axes]
-    assert "sigma_rgb 15, sigma_xy 3" in names
-    assert "sigma_rgb 15, sigma_xy 30" in names
+    labels = [axis.get_ylabel() for axis in figure.axes]
+    assert "DenseCRFLoss\nsigma_rgb 15, sigma_xy 3\nscale 0.5, weight 1" in labels
+    assert "DenseCRFLoss\nsigma_rgb 15, sigma_xy 30\nscale 0.5, weight 1" in labels
     titles = [axis.get_title() for axis in figure.axes]
     assert len({title for title in titles if title.startswith("loss")}) == 2
 

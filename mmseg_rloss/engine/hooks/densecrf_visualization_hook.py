@@ -1,4 +1,4 @@
-"""Shows, while a Runner trains, what the DenseCRF loss asks of the network."""
+"""Shows, while a Runner trains, what the losses over all pixels ask of the network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from ...models.head_check import losses_by_name
-from ...ops import DenseCRFLoss
+from ...ops.energy import EnergyLayer
 from ...visualization import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor
 
 
 @HOOKS.register_module()
 class DenseCRFVisualizationHook(Hook):
-    """Add a figure of every DenseCRFLoss to the Runner's visualizer, every ``interval`` iterations.
+    """Show a figure of every RegularizedLoss by the Runner's visualizer, time and again.
 
     It is :func:`~mmseg_rloss.visualization.draw_densecrf` of the first photo of the batch as the
     loss got it: cropped, mirrored, with the region of interest. The visualizer's backends decide
@@ -41,7 +41,7 @@ class DenseCRFVisualizationHook(Hook):
         self.interval = interval
         self._recording = False
         self._handles: list[RemovableHandle] = []
-        self._calls: dict[str, tuple[DenseCRFLoss, tuple[Tensor, Tensor, Tensor]]] = {}
+        self._calls: dict[str, tuple[EnergyLayer, tuple[Tensor, ...]]] = {}
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses; a compiled network would not notice it any later."""
@@ -62,7 +62,8 @@ class DenseCRFVisualizationHook(Hook):
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
         for name, (layer, first) in self._calls.items():
-            figure = draw_densecrf([layer], *first, metainfo["classes"], palette)
+            maps, label = first[:3], first[3:]
+            figure = draw_densecrf([layer], *maps, metainfo["classes"], palette, *label)
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
         self._calls.clear()
 
@@ -73,7 +74,7 @@ class DenseCRFVisualizationHook(Hook):
 
     @torch.compiler.disable
     def _record(
-        self, name: str, layer: DenseCRFLoss, batch: tuple[Tensor, Tensor, Tensor], output: Tensor
+        self, name: str, layer: EnergyLayer, batch: tuple[Tensor, ...], output: Tensor
     ) -> None:
         if self._recording:
             first_photo = tuple(tensor[0].detach() for tensor in batch)

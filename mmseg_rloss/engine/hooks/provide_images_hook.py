@@ -12,13 +12,13 @@ from mmseg.registry import HOOKS
 from torch.utils.hooks import RemovableHandle
 
 from ...datasets.transforms.pipeline_check import untracked_padding
-from ...models.head_check import check_heads, losses_by_name
+from ...models.head_check import check_heads, losses_by_name, type_names
 from ..provide_images import ImageProvider, find_segmentor, provide_images
 
 
 @HOOKS.register_module()
 class ProvideImagesHook(Hook):
-    """Hand every DenseCRFLoss the images and their region of interest, as long as training lasts.
+    """Hand every RegularizedLoss the images and their region of interest while training lasts.
 
     See :func:`~mmseg_rloss.engine.provide_images`. It also tells at the start of the training if
     a head cannot use the loss or padding would pass for photo, and after the first iteration if a
@@ -33,22 +33,22 @@ class ProvideImagesHook(Hook):
         """Attach to the model.
 
         Raises:
-            ValueError: A head cannot use its DenseCRFLoss, or the region of interest would be
-                wrong.
+            ValueError: A head cannot use its loss, or the region of interest would be wrong.
         """
         segmentor = find_segmentor(runner.model)
         check_heads(segmentor)
+        losses = losses_by_name(segmentor)
         padding = untracked_padding(runner.train_dataloader.dataset)
-        if padding:
+        if losses and padding:
             print_log(
-                f"DenseCRFLoss takes the padding of {', '.join(padding)} for photo. Add "
-                "dict(type='LoadRegionOfInterest') after LoadAnnotations and replace PackSegInputs "
-                "by dict(type='PackScribbleInputs') in the training pipeline.",
+                f"The padding of {', '.join(padding)} passes for photo in {type_names(losses)}. "
+                "Add dict(type='LoadRegionOfInterest') after LoadAnnotations and replace "
+                "PackSegInputs by dict(type='PackScribbleInputs') in the training pipeline.",
                 logger="current",
                 level=logging.WARNING,
             )
         self._provider = provide_images(runner.model)
-        for name, loss in losses_by_name(segmentor).items():
+        for name, loss in losses.items():
             unwatch = functools.partial(self._unwatch, name)
             self._watches[name] = loss.register_forward_pre_hook(unwatch)
 
@@ -64,9 +64,10 @@ class ProvideImagesHook(Hook):
             segmentor = find_segmentor(runner.model)
             heads = {name: type(_head_of(segmentor, name)).__name__ for name in self._watches}
             uncalled = ", ".join(f"{name} of {head}" for name, head in heads.items())
+            loss = type_names({name: segmentor.get_submodule(name) for name in self._watches})
             raise RuntimeError(
-                f"The first iteration did not call DenseCRFLoss: {uncalled}. The head computes its "
-                "losses without the ones listed in its loss_decode: list DenseCRFLoss in a head "
+                f"The first iteration did not call {loss}: {uncalled}. The head computes its "
+                f"losses without the ones listed in its loss_decode: list {loss} in a head "
                 "that calls them, such as an auxiliary FCNHead. docs/heads.md has the table"
             )
 

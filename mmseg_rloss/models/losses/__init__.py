@@ -1,5 +1,15 @@
 """Losses for ``loss_decode``, registered with MMSegmentation."""
 
+from .dense_energy_loss import DenseEnergyLoss
 from .densecrf_loss import DenseCRFLoss
+from .kernel_cut_loss import KernelCutLoss
+from .normalized_cut_loss import NormalizedCutLoss
+from .regularized_loss import RegularizedLoss
 
-__all__ = ["DenseCRFLoss"]
+__all__ = [
+    "DenseCRFLoss",
+    "DenseEnergyLoss",
+    "KernelCutLoss",
+    "NormalizedCutLoss",
+    "RegularizedLoss",
+]
