@@ -1,12 +1,21 @@
 """The layer against the original's, against brute force, and its gradient."""
 
+import functools
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from mmseg_rloss import DenseCRFLoss, densecrf_loss
+from mmseg_rloss import DenseCRFLoss, densecrf_loss, kernel_cut_loss, normalized_cut_loss
 from mmseg_rloss.ops import bilateral_filter
 from mmseg_rloss.ops.backends import native
+from tests.ops.affinities import (
+    SIGMAS,
+    exact_affinities,
+    form,
+    lattice_affinities,
+)
+from tests.ops.affinities import random_case as case_with_logits
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 
@@ -67,16 +76,96 @@ def test_gradcheck(size, scale_factor):
     assert torch.autograd.gradgradcheck(loss, segmentation)
 
 
-def test_the_backward_does_not_filter_again(monkeypatch):
+@pytest.mark.parametrize(
+    "energy",
+    [
+        densecrf_loss,
+        functools.partial(densecrf_loss, normalize=True),
+        normalized_cut_loss,
+        kernel_cut_loss,
+    ],
+)
+def test_the_backward_does_not_filter_again(monkeypatch, energy):
     image, segmentation, region = random_case()
     segmentation.requires_grad_()
     calls = []
     run = native.run
     monkeypatch.setattr(native, "run", lambda *args: calls.append(args) or run(*args))
-    loss = densecrf_loss(image, segmentation, region, **PARAMETERS)
+    loss = energy(image, segmentation, region, **PARAMETERS)
     assert len(calls) == 1
     loss.backward()
     assert len(calls) == 1
+
+
+def cut_share(segmentation, region, affinities):
+    """``sum_k S_k' A (R - S_k) / R' A R``, averaged over the batch."""
+    region = region.unsqueeze(1).double()
+    segmentation = segmentation * region
+    cut = form(segmentation, affinities, region - segmentation).sum(1, keepdim=True)
+    return (cut / form(region, affinities, region)).mean()
+
+
+@pytest.mark.parametrize("size, scale_factor", [((2, 3, 7, 6), 1), ((2, 4, 12, 8), 0.5)])
+def test_normalized_value_and_gradient_are_those_of_the_sums(size, scale_factor):
+    case = case_with_logits(*size)
+    case.logits.requires_grad_()
+    loss = densecrf_loss(*case.maps, **SIGMAS, scale_factor=scale_factor, normalize=True)
+    (gradient,) = torch.autograd.grad(loss, case.logits)
+
+    small = case.at_scale(scale_factor)
+    affinities = lattice_affinities(small.image, 30.0, 8.0 * scale_factor)
+    expected = cut_share(small.logits.softmax(1), small.region, affinities)
+    (expected_gradient,) = torch.autograd.grad(expected, case.logits)
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_normalized_energy_is_close_to_that_of_the_exact_gaussian():
+    """The lattice has half of the Gaussian's sums; a ratio does not tell."""
+    case = case_with_logits(2, 3, 12, 10)
+    _, segmentation, region = case.maps
+    exact = cut_share(segmentation, region, exact_affinities(case.image, **SIGMAS))
+    loss = densecrf_loss(*case.maps, **SIGMAS, scale_factor=1, normalize=True)
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)
+
+
+@pytest.mark.parametrize("size, scale_factor", [((1, 2, 6, 5), 1.0), ((2, 3, 6, 4), 0.5)])
+def test_normalized_gradcheck(size, scale_factor):
+    case = case_with_logits(*size)
+
+    def loss(logits):
+        maps = case._replace(logits=logits).maps
+        return densecrf_loss(*maps, **SIGMAS, scale_factor=scale_factor, normalize=True)
+
+    logits = case.logits.requires_grad_()
+    assert torch.autograd.gradcheck(loss, logits)
+    assert torch.autograd.gradgradcheck(loss, logits)
+
+
+def test_normalized_gradient_is_that_of_the_loss_over_all_affinities():
+    case = case_with_logits(1)
+    segmentation = case.maps[1].requires_grad_()
+    maps = case.image, segmentation, case.region
+    parameters = SIGMAS | dict(scale_factor=1)
+    loss, normalized = (densecrf_loss(*maps, **parameters, normalize=n) for n in (False, True))
+    region = case.region.unsqueeze(1).double()
+    all_affinities = form(region, lattice_affinities(case.image, **SIGMAS), region).item()
+    torch.testing.assert_close(
+        torch.autograd.grad(normalized, segmentation)[0],
+        torch.autograd.grad(loss, segmentation)[0] / all_affinities,
+    )
+
+
+def test_normalized_energy_is_from_zero_to_one():
+    image, segmentation, region = random_case()
+    same = F.one_hot(torch.zeros(2, 10, 12, dtype=torch.long), 3).movedim(3, 1).float()
+    many = F.one_hot(torch.arange(120).view(1, 10, 12).expand(2, -1, -1), 120).movedim(3, 1)
+    parameters = dict(sigma_rgb=300, sigma_xy=100, scale_factor=1, normalize=True)
+    assert densecrf_loss(image, same, region, **parameters).abs() < 1e-6
+    assert 0.9 < densecrf_loss(image, many.float(), region, **parameters) < 1
+    for sigma_xy in (0.1, 3, 1000):
+        parameters["sigma_xy"] = sigma_xy
+        assert 0 < densecrf_loss(image, segmentation, region, **parameters) < 1
 
 
 def test_pixels_outside_the_region_count_for_nothing():
