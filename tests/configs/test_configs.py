@@ -1,5 +1,6 @@
 """The configs: what they hold against rloss's command line, and that they build and train."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,20 @@ from mmseg_rloss import provide_images
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MOBILENET = "deeplabv3plus_mobilenet_scribble"
-WITH_DENSECRF = [
-    MOBILENET,
-    f"{MOBILENET}_sample",
-    "deeplabv3plus_r50_scribble",
-    "deeplabv3plus_r101_scribble",
-]
-WITHOUT_DENSECRF = [f"{MOBILENET}_ce", "deeplabv3plus_mobilenet_mask"]
+# The config, the name of its loss over all pixels in the log, and the loss' range.
+NEGATIVE, SHARE, SHARES = (-math.inf, 0), (0, 1), (0, math.inf)
+REGULARIZED = {
+    MOBILENET: ("densecrf", NEGATIVE),
+    f"{MOBILENET}_sample": ("densecrf", NEGATIVE),
+    f"{MOBILENET}_animals": ("densecrf", NEGATIVE),
+    f"{MOBILENET}_normalized": ("normalized", SHARE),
+    f"{MOBILENET}_gated": ("gated", NEGATIVE),
+    f"{MOBILENET}_normalized_cut": ("normalized_cut", SHARES),
+    f"{MOBILENET}_kernel_cut": ("kernel_cut", SHARES),
+    "deeplabv3plus_r50_scribble": ("densecrf", NEGATIVE),
+    "deeplabv3plus_r101_scribble": ("densecrf", NEGATIVE),
+}
+CROSS_ENTROPY_ALONE = [f"{MOBILENET}_ce", "deeplabv3plus_mobilenet_mask"]
 
 
 def load(name: str) -> Config:
@@ -52,22 +60,24 @@ def scribbles() -> torch.Tensor:
     return labels
 
 
-@pytest.mark.parametrize("name", WITH_DENSECRF + WITHOUT_DENSECRF)
+@pytest.mark.parametrize("name", REGULARIZED)
 def test_builds_and_gives_its_losses(name):
-    config = load(name)
-    model = build(config).train()
-    inputs, samples = batch(scribbles())
-    if name in WITH_DENSECRF:
-        with provide_images(model):
-            losses = model(inputs, samples, mode="loss")
-        assert losses["decode.loss_densecrf"] < 0
-    else:
-        losses = model(inputs, samples, mode="loss")
-        assert "decode.loss_densecrf" not in losses
+    model = build(load(name)).train()
+    with provide_images(model):
+        losses = model(*batch(scribbles()), mode="loss")
+    loss, (low, high) = REGULARIZED[name]
+    assert low < losses[f"decode.loss_{loss}"] < high
     assert losses["decode.loss_ce"] > 0
 
 
-@pytest.mark.parametrize("name", WITH_DENSECRF + WITHOUT_DENSECRF)
+@pytest.mark.parametrize("name", CROSS_ENTROPY_ALONE)
+def test_builds_and_gives_cross_entropy_alone(name):
+    losses = build(load(name)).train()(*batch(scribbles()), mode="loss")
+    assert {loss for loss in losses if "loss" in loss} == {"decode.loss_ce", "aux.loss_ce"}
+    assert losses["decode.loss_ce"] > 0
+
+
+@pytest.mark.parametrize("name", [*REGULARIZED, *CROSS_ENTROPY_ALONE])
 def test_pipelines_can_be_built(name):
     config = load(name)
     for loader in (config.train_dataloader, config.val_dataloader):
@@ -157,6 +167,10 @@ def test_output_stride_is_16(name):
     ("name", "changed"),
     [
         (f"{MOBILENET}_ce", {"custom_hooks", "model.decode_head.loss_decode"}),
+        *(
+            (f"{MOBILENET}_{name}", {"regularized_loss", "model.decode_head.loss_decode"})
+            for name in ("normalized", "gated", "normalized_cut", "kernel_cut")
+        ),
         (
             "deeplabv3plus_mobilenet_mask",
             {"custom_hooks", "model.decode_head.loss_decode", "train_dataloader.dataset.labels"},
@@ -176,6 +190,17 @@ def differences(one: dict, other: dict, prefix: str = "") -> set[str]:
         elif a != b:
             found.add(f"{prefix}{key}")
     return found
+
+
+def test_the_small_config_trains_with_any_of_its_losses():
+    config = load(f"{MOBILENET}_animals")
+    cross_entropy = config.cross_entropy
+    for name, loss in config.regularized_losses.items():
+        config.model.decode_head.loss_decode = [cross_entropy, loss]
+        model = build(config).train()
+        with provide_images(model):
+            losses = model(*batch(scribbles()), mode="loss")
+        assert math.isfinite(losses[f"decode.loss_{name}"]) and losses[f"decode.loss_{name}"] != 0
 
 
 def test_the_root_folder_is_what_the_environment_names(monkeypatch):

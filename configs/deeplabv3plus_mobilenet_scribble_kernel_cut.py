@@ -1,0 +1,12 @@
+"""The recipe of deeplabv3plus_mobilenet_scribble.py with the kernel cut."""
+
+_base_ = "./deeplabv3plus_mobilenet_scribble.py"
+regularized_loss = dict(
+    type="KernelCutLoss",
+    loss_weight=0.5 / 12,
+    sigma_rgb=15,
+    sigma_xy=100,
+    scale_factor=0.5,
+    loss_name="loss_kernel_cut",
+)
+model = dict(decode_head=dict(loss_decode=[{{_base_.cross_entropy}}, regularized_loss]))
