@@ -11,6 +11,7 @@ from mmseg.registry import HOOKS
 from mmseg_rloss.engine import DenseCRFVisualizationHook
 from mmseg_rloss.engine.provide_images import find_segmentor
 from mmseg_rloss.visualization import draw_densecrf, figure_to_array
+from tests.engine.segmentors import DENSECRF
 from tests.engine.training import train, training_config, write_data_set
 
 CLASSES = ("a", "b", "c")
@@ -31,10 +32,12 @@ class RecordLossInputs(Hook):
             self.batches.append([tensor.detach() for tensor in batch])
 
 
-def train_with_figures(root: Path, iterations: int, **options):
+def train_with_figures(root: Path, iterations: int, loss: dict = DENSECRF, **options):
     """A Runner after so many iterations, of which every other one is drawn."""
     write_data_set(root / "set")
     config = training_config(root / "set", root / "work_dir") | options
+    config["experiment_name"] = root.name
+    config["model"]["decode_head"]["loss_decode"][1] = loss
     config["train_cfg"]["max_iters"] = iterations
     metainfo = dict(classes=CLASSES, palette=PALETTE.tolist())
     config["train_dataloader"]["dataset"]["metainfo"] = metainfo
@@ -75,6 +78,21 @@ def test_it_shows_the_first_photo_as_the_loss_got_it(trained):
 def test_a_compiled_network_is_drawn_as_well(tmp_path):
     runner = train_with_figures(tmp_path, iterations=2, compile=dict(backend="eager"))
     assert list(pictures(runner)) == ["decode_head.loss_decode.1_2.png"]
+
+
+@pytest.mark.parametrize("kind", ["DenseEnergyLoss", "NormalizedCutLoss", "KernelCutLoss"])
+def test_every_loss_is_drawn_as_it_was_called(tmp_path, kind):
+    loss = dict(type=kind, loss_weight=1e-6, sigma_xy=20.0)
+    runner = train_with_figures(tmp_path, iterations=2, loss=loss)
+    record = next(hook for hook in runner.hooks if isinstance(hook, RecordLossInputs))
+    *maps, last = [tensor[0] for tensor in record.batches[1]]
+    if kind == "DenseEnergyLoss":
+        assert set(last.unique().tolist()) == {0, 255}
+        figure = draw_densecrf([record.layer], *maps, CLASSES, PALETTE, last)
+    else:
+        figure = draw_densecrf([record.layer], *maps, last, CLASSES, PALETTE)
+    (picture,) = pictures(runner).values()
+    assert np.array_equal(picture, figure_to_array(figure))
 
 
 def test_nothing_stays_on_the_loss(trained):

@@ -121,6 +121,23 @@ def test_a_loss_that_stands_alone_is_called(root, tmp_path):
     assert len(logged(train(config), "decode.loss_densecrf")) == 2
 
 
+def test_messages_name_the_losses_of_the_network(root, tmp_path):
+    rotate, pack = dict(type="RandomRotate", prob=1.0, degree=9), dict(type="PackSegInputs")
+    config = training_config(root, tmp_path, [*LOADING, rotate, pack])
+    config["custom_hooks"].append(dict(type="RecordLog"))
+    head = config["model"]["decode_head"]
+    head["loss_decode"] = [dict(type="KernelCutLoss"), dict(type="NormalizedCutLoss")]
+    messages = hook_of(train(config), RecordLog).records.messages
+    (warning,) = [message for message in messages if "padding" in message]
+    assert "RandomRotate passes for photo in KernelCutLoss or NormalizedCutLoss" in warning
+
+    head["type"] = "HeadOfItsOwnMind"  # calls the first alone
+    config["custom_hooks"].pop()
+    message = r"did not call NormalizedCutLoss: decode_head\.loss_decode\.1 of HeadOfItsOwnMind"
+    with pytest.raises(RuntimeError, match=message):
+        train(config | dict(experiment_name="uncalled"))
+
+
 def test_padding_that_would_pass_for_photo_is_warned_of_with_the_lines_to_add(root, tmp_path):
     rotate, pad = dict(type="RandomRotate", prob=1.0, degree=9), dict(type="Pad", size=(24, 32))
     config = training_config(root, tmp_path, [*LOADING, rotate, pad, dict(type="PackSegInputs")])
