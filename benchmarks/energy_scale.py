@@ -8,8 +8,8 @@ each setting:
 - weight: as strong as rloss's 1.5e-9 at crop 513, scale 0.5, sigma_rgb 15, sigma_xy 100 by that
   product.
 - plain, normalized: the norm of the gradient of the energy with respect to the logits, at weight 1,
-  over that of the cross entropy on the scribbles. The logits are those of the mask, blurred: right,
-  but for uncertain boundaries.
+  over that of the cross entropy on the scribbles. The logits are a map of an eighth of the crop, as
+  networks predict it, made of the mask: right, but for uncertain boundaries.
 
 One parameter after the other is varied, then crop, scale and sigma_xy together, at their extremes.
 
@@ -42,7 +42,7 @@ from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
 from mmseg_rloss.ops import bilateral_filter, densecrf_loss
 
 NUM_CLASSES = 21
-BLUR = 1 / 32  # of the crop: the standard deviation of the blurred masks
+STRIDE = 8  # of the network's map
 CERTAINTY = 0.9  # of the probability away from boundaries
 
 
@@ -130,16 +130,17 @@ def measure_photo(setting: Setting, data: Path, name: str) -> dict[str, float]:
         cropped(read_label_png(data / folder / f"{name}.png")[0], setting.crop, cv2.INTER_NEAREST)
         for folder in ("SegmentationClassAug", "pascal_2012_scribble")
     )
-    logits = plausible_logits(mask).requires_grad_()  # (1, K, H, W)
+    predicted = plausible_logits(mask).requires_grad_()  # (1, K, H / STRIDE, W / STRIDE)
+    logits = F.interpolate(predicted, image.shape[2:], mode="bilinear")  # (1, K, H, W)
     labels = torch.from_numpy(scribbles.astype(np.int64))[None]
-    entropy = gradient_norm(F.cross_entropy(logits, labels, ignore_index=UNLABELLED), logits)
+    entropy = gradient_norm(F.cross_entropy(logits, labels, ignore_index=UNLABELLED), predicted)
 
     region = torch.ones_like(labels)
     parameters = setting.sigma_rgb, setting.sigma_xy, setting.scale_factor
     pulls = {}
     for key, normalize in dict(plain=False, normalized=True).items():
         energy = densecrf_loss(image, logits.softmax(1), region, *parameters, normalize=normalize)
-        pulls[key] = gradient_norm(energy, logits) / entropy
+        pulls[key] = gradient_norm(energy, predicted) / entropy
     return dict(mass=mass(image, setting), **pulls)
 
 
@@ -151,15 +152,15 @@ def cropped(array: np.ndarray, crop: int, interpolation: int) -> np.ndarray:
 
 
 def plausible_logits(mask: np.ndarray) -> Tensor:
-    """(1, K, H, W) logits of a network that is right but for uncertain boundaries."""
+    """(1, K, h, w) logits of a network that is right but for uncertain boundaries."""
     one_hot = np.eye(NUM_CLASSES, dtype=np.float32)[np.where(mask == UNLABELLED, 0, mask)]
-    blurred = torch.from_numpy(cv2.GaussianBlur(one_hot, None, BLUR * len(mask)))
-    probabilities = CERTAINTY * blurred + (1 - CERTAINTY) / NUM_CLASSES
-    return probabilities.permute(2, 0, 1)[None].log().contiguous()
+    size = (len(mask) // STRIDE,) * 2
+    shares = F.interpolate(torch.from_numpy(one_hot).permute(2, 0, 1)[None], size, mode="area")
+    return (CERTAINTY * shares + (1 - CERTAINTY) / NUM_CLASSES).log()
 
 
 def gradient_norm(loss: Tensor, logits: Tensor) -> float:
-    (gradient,) = torch.autograd.grad(loss, logits)
+    (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
     return gradient.norm().item()
 
 
@@ -187,7 +188,7 @@ def table_rows(measured: dict[Setting, dict[str, float]]) -> Iterator[dict[str, 
 def show(rows: list[dict], num_photos: int) -> None:
     table = Table(title=f"Median of {num_photos} photos")
     for name in rows[0]:
-        table.add_column(name, justify="right")
+        table.add_column(name.removesuffix("_factor"), justify="right", no_wrap=True)
     for row in rows:
         cells = [f"{row[name]:g}" for name in (*Setting._fields, "pixels")]
         cells += [f"{row[name]:.3g}" for name in ("mass", "weight", "plain", "normalized")]
@@ -197,7 +198,7 @@ def show(rows: list[dict], num_photos: int) -> None:
         table.caption = (table.caption or "") + (
             f"{name}: the largest is {max(values) / min(values):.3g} times the smallest. "
         )
-    Console().print(table)
+    Console(width=110).print(table)  # in a log, too
 
 
 def draw(rows: list[dict]) -> Figure:
