@@ -1,0 +1,42 @@
+"""energy_scale on the sample data: the rule by which a weight carries over, and what needs none."""
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import energy_scale
+from tools import make_sample_dataset
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("energy_scale")
+    make_sample_dataset.main(["--out", str(folder / "data"), "--train", "3", "--val", "1"])
+    options = "--every 1 --count 3 --crops 64 256 --scales 0.5 1 --sigmas-xy 10 100"
+    table, plot = folder / "table.json", folder / "plot.png"
+    files = ["--data", str(folder / "data"), "--json", str(table), "--plot", str(plot)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["energy_scale.py", *files, *options.split()])
+        energy_scale.main()
+    assert plot.stat().st_size > 0
+    return json.loads(table.read_text())
+
+
+def test_the_first_row_is_the_published_setting(rows):
+    settings = [tuple(row[name] for name in energy_scale.Setting._fields) for row in rows]
+    assert settings[0] == energy_scale.PUBLISHED
+    assert len(set(settings)) == len(settings)
+    assert rows[0]["weight"] == energy_scale.PUBLISHED_WEIGHT
+
+
+def test_the_plain_gradient_grows_with_pixels_times_mass(rows):
+    strengths = [row["plain"] / (row["pixels"] * row["mass"]) for row in rows]
+    gradients = [row["plain"] for row in rows]
+    assert max(gradients) > 1000 * min(gradients)
+    assert max(strengths) < 4 * min(strengths)
+
+
+def test_the_normalized_gradient_fits_every_setting(rows):
+    gradients = [row["normalized"] for row in rows]
+    assert max(gradients) < 3 * min(gradients)
