@@ -1,11 +1,14 @@
 """tools/visualize_densecrf.py: one figure for each photo, by a network or of saved scores."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
-from mmseg_rloss.ops import densecrf_loss
+from mmseg_rloss.ops import densecrf_loss, kernel_cut_loss
 from tests.tools.network import write_network, write_photo
 from tools import visualize_densecrf
 
@@ -44,6 +47,33 @@ def test_by_a_network_with_the_parameters_of_its_config(network, tmp_path, figur
         expected = 1e-6 * energy(photo, probabilities, 15, 20, 0.5)
         assert losses_in(figure) == [pytest.approx(expected, rel=1e-3)]
         assert "pull towards grass" in [axis.get_title() for axis in figure.axes]
+
+
+@pytest.mark.parametrize(
+    "loss, energy_of",
+    [
+        (
+            dict(type="KernelCutLoss", densecrf_weight=5.0),
+            functools.partial(kernel_cut_loss, densecrf_weight=5.0),
+        ),
+        (
+            dict(type="DenseCRFLoss", normalize=True),
+            functools.partial(densecrf_loss, normalize=True),
+        ),
+        (dict(type="DenseEnergyLoss"), densecrf_loss),  # a photo has no labels
+    ],
+)
+def test_the_loss_is_the_one_of_the_config(network, tmp_path, figures, loss, energy_of):
+    config = Config.fromfile(network.config)
+    config.model.decode_head.loss_decode[1] = loss | dict(loss_weight=1e-3)
+    config.dump(tmp_path / "config.py")
+    photo = write_photo(tmp_path / "a.png")
+    files = [str(tmp_path / "config.py"), network.checkpoint, str(tmp_path / "a.png")]
+    visualize_densecrf.main([*files, "--sigma-xy", "8", "--out", str(tmp_path / "out")])
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    maps = image, network.logits(photo).softmax(0)[None], torch.ones(1, *photo.shape[:2])
+    expected = 1e-3 * energy_of(*maps, 15, 8, 0.5).item()
+    assert losses_in(figures[0]) == [pytest.approx(expected, rel=1e-3)]
 
 
 def test_a_row_for_each_pair_of_sigmas_of_saved_scores(tmp_path, figures):
