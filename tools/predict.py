@@ -5,6 +5,10 @@
 writes predictions/masks/NAME.png, whose pixels are the network's class indices in the colours of
 the classes, and predictions/overlays/NAME.jpg. Photos in subfolders keep their subfolders. With
 --save-scores, predictions/scores/NAME.npy holds the logits, float16 (classes, height, width).
+
+--refine lets a dense CRF refine the predictions; its parameters are options of the config:
+
+    ... --refine --cfg-options model.dense_crf.bilateral_sigma_xy=40
 """
 
 import argparse
@@ -19,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmseg.apis import inference_model, init_model
 
@@ -26,6 +31,10 @@ from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 from mmseg_rloss.visualization import overlay_labels, read_photo
 
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+REFINING_SEGMENTORS = {
+    "EncoderDecoder": "DenseCRFEncoderDecoder",
+    "CascadeEncoderDecoder": "DenseCRFCascadeEncoderDecoder",
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,7 +42,11 @@ def main(argv: list[str] | None = None) -> None:
     photos = find_photos(args.photos)
     if not photos:
         raise SystemExit(f"No photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named.")
-    model = init_model(args.config, args.checkpoint, device=get_device())
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
+    if args.refine is not None:
+        refine(config.model, args.refine)
+    model = init_model(config, args.checkpoint, device=get_device())
     palette = np.array(model.dataset_meta["palette"], dtype=np.uint8)
     if len(palette) > UNLABELLED:
         raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
@@ -55,6 +68,17 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{args.out} holds the masks and overlays of {len(photos) - len(unreadable)} photos.")
     if unreadable:
         raise SystemExit(f"No photo, and left out: {', '.join(map(str, unreadable))}")
+
+
+def refine(model: ConfigDict, iterations: int) -> None:
+    """Make a config's segmentor the one of its kind that refines."""
+    if model.type not in REFINING_SEGMENTORS.values():
+        if model.type not in REFINING_SEGMENTORS:
+            raise SystemExit(
+                f"--refine works with {' and '.join(REFINING_SEGMENTORS)}, not with {model.type}."
+            )
+        model.type = REFINING_SEGMENTORS[model.type]
+    model.dense_crf = ConfigDict(model.get("dense_crf") or {}, iterations=iterations)
 
 
 def find_photos(paths: list[Path]) -> dict[str, Path]:
@@ -87,6 +111,21 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders of photos")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--save-scores", action="store_true", help="write the logits, too")
+    parser.add_argument(
+        "--refine",
+        type=int,
+        nargs="?",
+        const=10,
+        metavar="ITERATIONS",
+        help="refine by a dense CRF, in so many iterations (%(const)s)",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="settings to change in the config",
+    )
     return parser.parse_args(argv)
 
 

@@ -11,7 +11,12 @@ import time
 from pathlib import Path
 
 import mmseg
+import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
+from mmseg.apis import inference_model, init_model
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 OUR_TOOLS = ROOT / "tools"
@@ -95,6 +100,36 @@ def test_train_resume_test(tools, data, tmp_path):
     test = [tools / "test.py", CONFIG, checkpoint, "--work-dir", tmp_path / "evaluation"]
     run(test, cwd=tmp_path, data=data)
     assert mean_iou(tmp_path / "evaluation") == pytest.approx(validated, abs=0.01)
+
+
+def test_the_dense_crf_refines_by_an_option_of_the_test_tool(data, tmp_path):
+    config = Config.fromfile(CONFIG)
+    config.test_pipeline = [step for step in config.test_pipeline if step["type"] != "Resize"]
+    torch.manual_seed(0)
+    plain = init_model(config, device="cpu")
+    photos = sorted(map(str, (data / "JPEGImages").iterdir()))
+    layer = plain.decode_head.conv_seg
+    torch.nn.init.normal_(layer.weight, std=20)
+    layer.bias.data -= inference_model(plain, photos[0]).seg_logits.data.mean((1, 2))
+    checkpoint = tmp_path / "network.pth"
+    torch.save(dict(state_dict=plain.state_dict(), meta={}), checkpoint)
+
+    options = {"model.type": "DenseCRFEncoderDecoder", "model.dense_crf.iterations": 3}
+    as_they_are = "test_dataloader.dataset.pipeline.1.scale=(96,80)"
+    run(
+        [OUR_TOOLS / "test.py", CONFIG, checkpoint, "--out", tmp_path / "masks", "--cfg-options"]
+        + [as_they_are, *(f"{key}={value}" for key, value in options.items())],
+        cwd=tmp_path,
+        data=data,
+    )
+    refining = init_model(config, str(checkpoint), device="cpu", cfg_options=options)
+    masks = {path.stem: path for path in (tmp_path / "masks").iterdir()}
+    assert len(masks) == 2
+    for photo in (photo for photo in photos if Path(photo).stem in masks):
+        with Image.open(masks[Path(photo).stem]) as mask:
+            labels = torch.from_numpy(np.array(mask))
+        assert torch.equal(labels, inference_model(refining, photo).pred_sem_seg.data[0])
+        assert not torch.equal(labels, inference_model(plain, photo).pred_sem_seg.data[0])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])

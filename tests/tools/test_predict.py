@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from mmseg_rloss.ops import dense_crf_inference
 from mmseg_rloss.visualization import overlay_labels
 from tests.tools.network import PALETTE, write_network, write_photo
 from tools import predict
@@ -42,6 +44,32 @@ def test_saves_the_scores_where_asked_to(network, tmp_path):
     scores = np.load(tmp_path / "out" / "scores" / "a.npy")
     assert scores.dtype == np.float16
     assert np.allclose(scores, network.logits(photo), atol=1e-2)
+
+
+def test_refines_by_the_dense_crf(network, tmp_path):
+    photo = write_photo(tmp_path / "a.png")
+    probabilities = network.logits(photo).softmax(0)
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+
+    def check(*options, **parameters):
+        run(network, tmp_path / "a.png", tmp_path / "out", *options)
+        expected = dense_crf_inference(image, probabilities[None], **parameters)[0].argmax(0)
+        assert not torch.equal(expected, probabilities.argmax(0)), "the test needs a refinement"
+        with Image.open(tmp_path / "out" / "masks" / "a.png") as mask:
+            assert np.array_equal(np.array(mask), expected)
+
+    check("--refine")
+    options = ["--cfg-options", "model.dense_crf.bilateral_sigma_rgb=100"]
+    check("--refine", "1", *options, iterations=1, bilateral_sigma_rgb=100)
+    options += ["model.type=DenseCRFEncoderDecoder"]
+    check("--refine", "2", *options, iterations=2, bilateral_sigma_rgb=100)
+
+
+def test_a_segmentor_that_cannot_refine_is_told(network, tmp_path):
+    write_photo(tmp_path / "a.png")
+    options = ["--refine", "--cfg-options", "model.type=DepthEstimator"]
+    with pytest.raises(SystemExit, match=r"with EncoderDecoder and Cascade.*not with DepthEst"):
+        run(network, tmp_path / "a.png", tmp_path / "out", *options)
 
 
 def test_a_second_run_does_the_same(network, tmp_path):
