@@ -5,6 +5,7 @@ they lack: a plain message for the mistakes that a newcomer makes, before the lo
 several processes on a machine without a GPU.
 """
 
+import gc
 import importlib.util
 import os
 import sys
@@ -102,10 +103,16 @@ def distribute_on_cpu() -> None:
 
 
 def leave_process_group() -> None:
-    """An interpreter that ends with the group's threads still at work aborts now and then."""
+    """End the group's threads: one that lets go of a tensor while the interpreter ends aborts it.
+
+    They end with the last reference to the group. The model wrapper's lasts until the garbage is
+    collected, since the Runner is part of reference cycles; it must not be the last, for a wrapper
+    waits for the threads with the lock of the interpreter held that they may need.
+    """
     import torch.distributed
 
     if torch.distributed.is_initialized():
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

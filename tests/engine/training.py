@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.model import MMFullyShardedDataParallel
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
@@ -110,3 +112,11 @@ class WriteLosses(Hook):
     def after_train(self, runner) -> None:
         path = Path(runner.work_dir, f"losses_{get_rank()}.json")
         path.write_text(json.dumps(self.losses))
+
+
+@MODEL_WRAPPERS.register_module()
+class FullyShardedOnCPU(MMFullyShardedDataParallel):
+    """FSDPStrategy's wrapper, without the GPU that the strategy names to it."""
+
+    def __init__(self, module: torch.nn.Module, device_id: int) -> None:
+        super().__init__(module, device_id=torch.device("cpu"))

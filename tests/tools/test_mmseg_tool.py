@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from tools.mmseg_tool import leave_process_group
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "deeplabv3plus_mobilenet_scribble.py"
@@ -78,3 +83,22 @@ def test_a_python_without_mmsegmentation_is_told_what_to_install(tmp_path):
     (tmp_path / "mmseg.py").write_text("raise ModuleNotFoundError('not there', name='mmseg')\n")
     process = run("train.py", CONFIG, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     check_message(process, "mmseg is not installed", "make setup")
+
+
+def test_the_threads_of_a_process_group_end_while_the_interpreter_lives():
+    before = native_threads()
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    wrapper = DistributedDataParallel(torch.nn.Linear(2, 1))
+    wrapper(torch.ones(1, 2)).sum().backward()
+    assert len(native_threads() - before) > 1
+    wrapper.runner = wrapper  # As a Runner's hooks refer to it.
+    del wrapper
+    leave_process_group()
+    assert not distributed.is_initialized()
+    assert not {name for name in native_threads() - before if "gloo" in name}
+
+
+def native_threads():
+    """Number and name of each thread of this process, whoever started it."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {f"{task.name} {(task / 'comm').read_text()}" for task in tasks}
