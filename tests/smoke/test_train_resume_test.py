@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ import torch
 from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from PIL import Image
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 OUR_TOOLS = ROOT / "tools"
@@ -164,9 +165,3 @@ def test_two_processes_share_the_epoch(data, tmp_path):
     assert "Distributed training: True" in log
     assert len(training_losses(log)) == EPOCHS * ITERATIONS_PER_EPOCH // 2
     assert "mIoU" in log
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
