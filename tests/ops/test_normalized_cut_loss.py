@@ -109,8 +109,8 @@ def test_a_class_of_no_probability_adds_nothing(energy, dtype):
 
 
 def test_hardly_probable_classes_give_finite_gradients():
-    case = random_case(1, 3, 6, 8)
-    offsets = torch.tensor([0.0, -50.0, -150.0]).view(1, 3, 1, 1)
+    case = random_case(1, 5, 6, 8)
+    offsets = torch.tensor([0.0, -50.0, -85.0, -95.0, -150.0]).view(1, 5, 1, 1)
     logits = (case.logits.float() + offsets).requires_grad_()
     segmentation = logits.softmax(1)
     loss = kernel_cut_loss(case.image, segmentation, case.region, **SIGMAS, scale_factor=1)
