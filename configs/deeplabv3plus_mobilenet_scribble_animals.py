@@ -17,8 +17,8 @@ regularized_losses = {
         densecrf=dict(type="DenseCRFLoss", loss_weight=1e-6),
         normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
         gated=dict(type="DenseEnergyLoss", loss_weight=1e-6),
-        normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.5),
-        kernel_cut=dict(type="KernelCutLoss", loss_weight=0.5),
+        normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
+        kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
     ).items()
 }
 warmup_iters = 200  # by cross entropy alone

@@ -3,7 +3,8 @@
 _base_ = "./deeplabv3plus_mobilenet_scribble.py"
 regularized_loss = dict(
     type="KernelCutLoss",
-    loss_weight=0.5 / 12,
+    loss_weight=0.1 / 12,
+    densecrf_weight=15.0,
     sigma_rgb=15,
     sigma_xy=100,
     scale_factor=0.5,
