@@ -13,7 +13,6 @@ from mmseg_rloss import (
     normalized_cut_loss,
     provide_images,
 )
-from mmseg_rloss.models import RegularizedLoss
 from mmseg_rloss.models.head_check import check_heads
 from tests.engine.segmentors import IMAGENET, build_segmentor, losses_of, packed_batch, photos
 
@@ -204,7 +203,3 @@ def test_heads_that_cannot_use_losses_are_told_with_their_names():
     kinds = "DenseCRFLoss or DenseEnergyLoss or KernelCutLoss or NormalizedCutLoss"
     with pytest.raises(ValueError, match=f"head is a DDRHead, which cannot use {kinds}"):
         check_heads(network)
-
-
-def test_every_loss_is_a_regularized_loss():
-    assert all(isinstance(MODELS.build(dict(type=kind)), RegularizedLoss) for kind in NAMES)
