@@ -27,11 +27,11 @@ class KernelCutLoss(RegularizedLoss):
 
     def __init__(
         self,
-        loss_weight: float = 0.3,
+        loss_weight: float = 0.1,
         sigma_rgb: float = 15.0,
         sigma_xy: float = 100.0,
         scale_factor: float = 0.5,
-        densecrf_weight: float = 1.0,
+        densecrf_weight: float = 15.0,
         loss_name: str = "loss_kernel_cut",
     ) -> None:
         layer = KernelCutLayer(

@@ -26,7 +26,7 @@ class NormalizedCutLoss(RegularizedLoss):
 
     def __init__(
         self,
-        loss_weight: float = 0.3,
+        loss_weight: float = 0.1,
         sigma_rgb: float = 15.0,
         sigma_xy: float = 100.0,
         scale_factor: float = 0.5,

@@ -44,7 +44,7 @@ def energy(config, image, probabilities, region, label):
     if config["type"] == "DenseCRFLoss":
         return densecrf_loss(*maps, **PARAMETERS, normalize=config.get("normalize", False))
     if config["type"] == "KernelCutLoss":
-        return kernel_cut_loss(*maps, **PARAMETERS, densecrf_weight=1.0)
+        return kernel_cut_loss(*maps, **PARAMETERS, densecrf_weight=15.0)
     return normalized_cut_loss(*maps, **PARAMETERS)
 
 
@@ -64,8 +64,8 @@ def batch():
     [
         ("DenseCRFLoss", 1.5e-9),
         ("DenseEnergyLoss", 1.5e-9),
-        ("NormalizedCutLoss", 0.3),
-        ("KernelCutLoss", 0.3),
+        ("NormalizedCutLoss", 0.1),
+        ("KernelCutLoss", 0.1),
     ],
 )
 def test_defaults_and_name_in_the_log(kind, weight):
