@@ -10,7 +10,7 @@ crop_size = (192, 192)
 batch_size = 8
 classes = ("background", "cat", "cow", "dog", "horse", "person", "sheep")
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1.0)
-# `tools/compare_losses.py --losses NAME ...` trains with any of them.
+# `--losses NAME ...` of tools/compare_losses.py and tools/visualize_densecrf.py takes any of them.
 regularized_losses = {
     name: dict(sigma_rgb=15, sigma_xy=50, scale_factor=0.5, loss_name=f"loss_{name}", **loss)
     for name, loss in dict(

@@ -9,14 +9,17 @@ _base_ = "./deeplabv3plus_mobilenet_scribble.py"
 crop_size = (112, 112)
 classes = ("background", "boat", "bottle", "cow", "pottedplant", "sheep", "tvmonitor")
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1.0)
-densecrf = dict(
-    type="DenseCRFLoss",
-    loss_weight=5e-6,
-    sigma_rgb=15,
-    sigma_xy=20,
-    scale_factor=0.5,
-    loss_name="loss_densecrf",
-)
+# `--losses NAME ...` of tools/compare_losses.py and tools/visualize_densecrf.py takes any of them.
+regularized_losses = {
+    name: dict(sigma_rgb=15, sigma_xy=20, scale_factor=0.5, loss_name=f"loss_{name}", **loss)
+    for name, loss in dict(
+        densecrf=dict(type="DenseCRFLoss", loss_weight=5e-6),
+        normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
+        gated=dict(type="DenseEnergyLoss", loss_weight=5e-6),
+        normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
+        kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
+    ).items()
+}
 model = dict(
     pretrained=None,
     data_preprocessor=dict(size=crop_size),
@@ -28,7 +31,7 @@ model = dict(
         c1_channels=16,
         dilations=(1, 3, 6, 9),
         num_classes=len(classes),
-        loss_decode=[cross_entropy, densecrf],
+        loss_decode=[cross_entropy, regularized_losses["densecrf"]],
     ),
     auxiliary_head=None,
 )

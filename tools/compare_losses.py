@@ -44,7 +44,7 @@ from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS
-from mmseg_rloss.models.losses import RegularizedLoss
+from mmseg_rloss.models.losses import RegularizedLoss, named_losses
 
 TITLES = {
     "ce": "cross entropy",
@@ -124,13 +124,10 @@ def losses_to_compare(config: Config, names: list[str] | None) -> dict[str, dict
         if not listed:
             raise SystemExit(f"{config.filename} lists no loss over all pixels in loss_decode.")
         return {listed[0].loss_name.removeprefix("loss_"): listed[0]}
-    known = config.get("regularized_losses", {})
-    if unknown := [name for name in names if name not in known]:
-        raise SystemExit(
-            f"--losses {' '.join(unknown)}: {config.filename} has "
-            f"{', '.join(known) or 'nothing'} in regularized_losses."
-        )
-    return {name: known[name] for name in names}
+    try:
+        return named_losses(config, names)
+    except ValueError as error:
+        raise SystemExit(f"--losses: {error}.") from None
 
 
 def heads(config: Config) -> list[ConfigDict]:

@@ -7,6 +7,10 @@ each pair of them, to choose bandwidths by looking:
 
     ... --sigma-rgb 5 15 30 --sigma-xy 20 50 100
 
+Several of the config's `regularized_losses` give a row each:
+
+    ... --losses densecrf normalized_cut kernel_cut
+
 Without a checkpoint, the predictions can be score maps, as `tools/predict.py --save-scores` writes
 them, NAME.npy in a folder, each (classes, height, width) of logits or probabilities:
 
@@ -30,13 +34,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmseg.apis import inference_model, init_model
+from mmseg.registry import MODELS
 
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import voc_palette
-from mmseg_rloss.models import DenseCRFLoss
+from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
+from mmseg_rloss.models.losses import named_losses
 from mmseg_rloss.ops.energy import EnergyLayer
 from mmseg_rloss.visualization import draw_densecrf, read_photo
 
@@ -46,8 +53,8 @@ VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    source = SavedScores(args.scores) if args.scores else Network(*args.model)
-    losses = vary(source.loss, args)
+    source = SavedScores(args.scores) if args.scores else Network(*args.model, args.losses)
+    losses = [varied for loss in source.losses for varied in vary(loss, args)]
     for photo in track(args.photos, "Drawing"):
         image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)  # (3, H, W)
         scores = source.scores(photo)
@@ -72,12 +79,15 @@ def main(argv: list[str] | None = None) -> None:
 class Network:
     """Predicts by a checkpoint; the parameters of the loss are its config's."""
 
-    def __init__(self, config: str, checkpoint: str) -> None:
+    def __init__(self, config: str, checkpoint: str, names: list[str] | None) -> None:
         self._model = init_model(config, checkpoint, device=get_device())
         self.classes = self._model.dataset_meta["classes"]
         self.palette = np.array(self._model.dataset_meta["palette"], dtype=np.uint8)
-        losses = losses_by_name(self._model).values()
-        self.loss = next(iter(losses), DenseCRFLoss()).layer
+        if names:
+            losses = named(config, names)
+        else:
+            losses = [*losses_by_name(self._model).values(), DenseCRFLoss()][:1]
+        self.losses = [loss.layer for loss in losses]
 
     def scores(self, photo: Path) -> Tensor:
         """(K, H, W)"""
@@ -89,7 +99,7 @@ class SavedScores:
 
     classes = None  # a map does not tell
     palette = voc_palette()
-    loss = DenseCRFLoss().layer
+    losses = (DenseCRFLoss().layer,)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -115,6 +125,15 @@ def to_probabilities(scores: Tensor) -> Tensor:
     if scores.min() >= 0 and torch.allclose(scores.sum(0), scores.new_ones(()), atol=1e-2):
         return scores
     return scores.softmax(0)
+
+
+def named(config: str, names: list[str]) -> list[RegularizedLoss]:
+    try:
+        return [
+            MODELS.build(loss) for loss in named_losses(Config.fromfile(config), names).values()
+        ]
+    except ValueError as error:
+        raise SystemExit(f"--losses: {error}.") from None
 
 
 def vary(loss: EnergyLayer, args: argparse.Namespace) -> list[EnergyLayer]:
@@ -144,12 +163,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("densecrf"), help="folder for the figures (%(default)s)"
     )
+    parser.add_argument(
+        "--losses",
+        nargs="+",
+        metavar="NAME",
+        help="of the config's regularized_losses (default: the first loss in its loss_decode)",
+    )
     own = "default: the config's, or rloss's"
     parser.add_argument("--sigma-rgb", type=float, nargs="+", help=f"in grey levels ({own})")
     parser.add_argument("--sigma-xy", type=float, nargs="+", help=f"in pixels ({own})")
     parser.add_argument("--scale-factor", type=float, help=f"above 0, at most 1 ({own})")
     parser.add_argument("--weight", type=float, help=f"factor of the loss ({own})")
     args = parser.parse_args(argv)
+    if args.scores and args.losses:
+        parser.error("--losses names losses of a config, which --scores goes without")
     args.model = [] if args.scores else args.inputs[:2]
     args.photos = [Path(photo) for photo in args.inputs[len(args.model) :]]
     if not args.photos:

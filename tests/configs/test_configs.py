@@ -192,15 +192,17 @@ def differences(one: dict, other: dict, prefix: str = "") -> set[str]:
     return found
 
 
-def test_the_small_config_trains_with_any_of_its_losses():
-    config = load(f"{MOBILENET}_animals")
+@pytest.mark.parametrize("name", [f"{MOBILENET}_animals", f"{MOBILENET}_sample"])
+def test_the_small_configs_train_with_any_of_their_losses(name):
+    config = load(name)
     cross_entropy = config.cross_entropy
-    for name, loss in config.regularized_losses.items():
+    for key, loss in config.regularized_losses.items():
         config.model.decode_head.loss_decode = [cross_entropy, loss]
         model = build(config).train()
         with provide_images(model):
             losses = model(*batch(scribbles()), mode="loss")
-        assert math.isfinite(losses[f"decode.loss_{name}"]) and losses[f"decode.loss_{name}"] != 0
+        value = losses[f"decode.loss_{key}"]
+        assert math.isfinite(value) and value != 0
 
 
 def test_the_root_folder_is_what_the_environment_names(monkeypatch):

@@ -54,7 +54,7 @@ def test_the_variants_differ_in_losses_and_labels():
 def test_a_loss_that_the_config_lacks_is_named():
     config = load()
     config.regularized_losses = dict(gated=GATED)
-    with pytest.raises(SystemExit, match="--losses gate: .* has gated in regularized_losses"):
+    with pytest.raises(SystemExit, match="--losses: no loss of the name gate: .* has gated in"):
         compare_losses.losses_to_compare(config, ["gated", "gate"])
     config.model.decode_head.loss_decode.pop()
     with pytest.raises(SystemExit, match="lists no loss over all pixels"):

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_rloss.ops import densecrf_loss, kernel_cut_loss
+from mmseg_rloss.ops import densecrf_loss, kernel_cut_loss, normalized_cut_loss
 from tests.tools.network import write_network, write_photo
 from tools import visualize_densecrf
 
@@ -74,6 +74,32 @@ def test_the_loss_is_the_one_of_the_config(network, tmp_path, figures, loss, ene
     maps = image, network.logits(photo).softmax(0)[None], torch.ones(1, *photo.shape[:2])
     expected = 1e-3 * energy_of(*maps, 15, 8, 0.5).item()
     assert losses_in(figures[0]) == [pytest.approx(expected, rel=1e-3)]
+
+
+def test_a_row_for_each_loss_that_is_named(network, tmp_path, figures):
+    config = Config.fromfile(network.config)
+    parameters = dict(loss_weight=1.0, sigma_rgb=15, sigma_xy=8, scale_factor=0.5)
+    config.regularized_losses = dict(
+        normalized=dict(type="DenseCRFLoss", normalize=True, **parameters),
+        cut=dict(type="NormalizedCutLoss", **parameters),
+    )
+    config.dump(tmp_path / "config.py")
+    photo = write_photo(tmp_path / "a.png")
+    files = [str(tmp_path / "config.py"), network.checkpoint, str(tmp_path / "a.png")]
+    names = ["--losses", "cut", "normalized"]
+    visualize_densecrf.main([*files, *names, "--out", str(tmp_path / "out")])
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    maps = image, network.logits(photo).softmax(0)[None], torch.ones(1, *photo.shape[:2])
+    expected = [
+        normalized_cut_loss(*maps, 15, 8, 0.5).item(),
+        densecrf_loss(*maps, 15, 8, 0.5, normalize=True).item(),
+    ]
+    assert losses_in(figures[0]) == pytest.approx(expected, rel=1e-3)
+
+    with pytest.raises(
+        SystemExit, match="--losses: no loss of the name crf: .* has cut, normalized"
+    ):
+        visualize_densecrf.main([*files, "--losses", "crf", "--out", str(tmp_path / "out")])
 
 
 def test_a_row_for_each_pair_of_sigmas_of_saved_scores(tmp_path, figures):

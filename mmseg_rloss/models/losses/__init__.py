@@ -3,6 +3,7 @@
 from .dense_energy_loss import DenseEnergyLoss
 from .densecrf_loss import DenseCRFLoss
 from .kernel_cut_loss import KernelCutLoss
+from .named_losses import named_losses
 from .normalized_cut_loss import NormalizedCutLoss
 from .regularized_loss import RegularizedLoss
 
@@ -12,4 +13,5 @@ __all__ = [
     "KernelCutLoss",
     "NormalizedCutLoss",
     "RegularizedLoss",
+    "named_losses",
 ]
