@@ -43,7 +43,7 @@ class ImageFilter {
         num_corners_(int(filter.features.dim()) + 1),
         strides_(strides),
         embedding_(filter.features, image, filter.num_pixels, strides_) {
-    const int64_t count = std::max<int64_t>(1, (filter.num_pixels + kTilePixels / 2) / kTilePixels);
+    const int64_t count = num_tiles(filter.num_pixels);
     const int64_t blocks = (filter.num_pixels + kBlock - 1) / kBlock;
     constexpr size_t kCornerSize = sizeof(int32_t) + sizeof(T);
     corners_ = Buffer<std::byte>(size_t(blocks * kBlock * num_corners_) * kCornerSize);
@@ -59,7 +59,9 @@ class ImageFilter {
     }
   }
 
-  int64_t num_tiles() const { return int64_t(tiles_.size()); }
+  static int64_t num_tiles(int64_t num_pixels) {
+    return std::max<int64_t>(1, (num_pixels + kTilePixels / 2) / kTilePixels);
+  }
   int num_axes() const { return num_corners_; }
 
   // Find the simplices of a tile's pixels and number their corners.
@@ -263,19 +265,15 @@ class StageTimer {
   int64_t start_ = now();
 };
 
-// Filter some images side by side.
 template <class T, int kDim, class Key>
-void filter_images(const Filter<T>& filter, Team& team, int64_t first, int64_t count,
-                   const std::vector<Key>& strides) {
+void filter_batch(const Filter<T>& filter, Team& team, const std::vector<double>& extents) {
   using Image = ImageFilter<T, kDim, Key>;
-  std::vector<Image> images;
-  images.reserve(count);
-  for (int64_t n = 0; n < count; ++n) images.emplace_back(filter, first + n, strides);
-  const int64_t tiles = images[0].num_tiles();
-  const int orders = filter.blur == Blur::kBoth ? 2 : 1;
-  const auto for_each = [&](int64_t tasks_per_image, auto&& task) {
-    team.for_each(count * tasks_per_image,
-                  [&](int64_t i) { task(images[i / tasks_per_image], i % tasks_per_image); });
+  const auto strides = make_strides<Key>(extents);
+  std::vector<std::unique_ptr<Image>> images(filter.num_images);  // those that are under way
+  const int64_t tiles = Image::num_tiles(filter.num_pixels);
+  std::vector<Step> steps;
+  const auto step = [&](int64_t num_tasks, auto&& task) {
+    steps.push_back({num_tasks, [&images, task](int64_t n, int64_t i) { task(*images[n], i); }});
   };
   const auto timed = [&](Stage stage, auto&& task) {
     return [&filter, stage, task](Image& image, int64_t i) {
@@ -292,28 +290,24 @@ void filter_images(const Filter<T>& filter, Team& team, int64_t first, int64_t c
   });
   const auto slice = timed(kSlice, [](Image& image, int64_t t) { image.slice_tile(t); });
 
+  steps.push_back({1, [&](int64_t n, int64_t) {
+                     images[n] = std::make_unique<Image>(filter, n, strides);
+                   }});
   for (int64_t c = 0; c < filter.num_channels; c += kGroup * kMaxGroups) {
-    for (auto& image : images) image.select_channels(c);
+    step(1, [c](Image& image, int64_t) { image.select_channels(c); });
     if (c == 0) {
       // A tile is splatted while its corners are still in the cache.
-      for_each(tiles, [&](Image& image, int64_t t) { embed(image, t), splat(image, t); });
-      for_each(1, merge);
-      for_each(images[0].num_axes(), link);
+      step(tiles, [=](Image& image, int64_t t) { embed(image, t), splat(image, t); });
+      step(1, merge);
+      step(int64_t(strides.size()), link);
     } else {
-      for_each(tiles, splat);
+      step(tiles, splat);
     }
-    for_each(orders, blur);
-    for_each(tiles, slice);
+    step(filter.blur == Blur::kBoth ? 2 : 1, blur);
+    step(tiles, slice);
   }
-}
-
-template <class T, int kDim, class Key>
-void filter_batch(const Filter<T>& filter, Team& team, const std::vector<double>& extents) {
-  const auto strides = make_strides<Key>(extents);
-  for (int64_t n = 0; n < filter.num_images; n += filter.num_threads) {
-    const int64_t count = std::min<int64_t>(filter.num_threads, filter.num_images - n);
-    filter_images<T, kDim, Key>(filter, team, n, count, strides);
-  }
+  steps.push_back({1, [&](int64_t n, int64_t) { images[n].reset(); }});
+  team.run(filter.num_images, steps);
 }
 
 // The narrowest key that tells all points within the extents apart.
@@ -330,9 +324,10 @@ void filter_with_key(const Filter<T>& filter, Team& team, const std::vector<doub
 template <class T>
 std::vector<double> batch_extents(const Filter<T>& filter, Team& team) {
   std::vector<std::vector<double>> extents(filter.num_images);
-  team.for_each(filter.num_images, [&](int64_t n) {
+  const auto find_extents = [&](int64_t n, int64_t) {
     extents[n] = coordinate_extents<T>(feature_ranges(filter.features, n, filter.num_pixels));
-  });
+  };
+  team.run(filter.num_images, {{1, find_extents}});
   for (const auto& image : extents) {
     if (image.empty()) return {};
     for (size_t i = 0; i < image.size(); ++i) extents[0][i] = std::max(extents[0][i], image[i]);

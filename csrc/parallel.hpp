@@ -12,9 +12,14 @@
 
 namespace mmseg_rloss {
 
+// One of the steps that an item goes through: tasks that may run side by side.
+struct Step {
+  int64_t num_tasks;
+  std::function<void(int64_t item, int64_t task)> run;
+};
+
 // Threads are started with the team and joined with it: nothing outlives the call, so forks and
-// concurrent callers need no care. Tasks are handed out one by one; what a task computes must not
-// depend on the thread that runs it.
+// concurrent callers need no care. What a task computes must not depend on the thread that runs it.
 class Team {
  public:
   explicit Team(int num_threads);
@@ -22,23 +27,38 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
-  // Run task(0), ..., task(num_tasks - 1), and return when all are done. The first exception of
-  // a task is thrown again here; tasks not yet begun by then are left out.
-  void for_each(int64_t num_tasks, const std::function<void(int64_t)>& task);
+  // Take items 0, ..., num_items - 1 through all steps, as many side by side as there are threads.
+  // Items do not wait for each other: a thread stays with one as long as it has tasks to give, then
+  // begins another, then helps. The first exception of a task is thrown again here; tasks not yet
+  // begun by then are left out, and the team is of no more use.
+  void run(int64_t num_items, const std::vector<Step>& steps);
 
  private:
-  void work();
-  void run_tasks();
+  static constexpr int64_t kNone = -1;
 
-  std::mutex mutex_;
-  std::condition_variable start_, finish_;
-  std::atomic<uint64_t> round_{0};
-  std::atomic<size_t> busy_{0};
-  std::atomic<bool> stop_{false};
-  const std::function<void(int64_t)>* task_ = nullptr;
-  int64_t num_tasks_ = 0;
-  std::atomic<int64_t> next_{0};
+  // A place for an item that is under way.
+  struct Item {
+    int64_t number = kNone;
+    size_t step = 0;
+    int64_t next_task = 0, unfinished_tasks = 0;  // of the step
+  };
+
+  void work(bool until_done);
+  Item* choose(int64_t preferred);
+  void begin_step(Item& item, size_t step);
+  void run_task(Item& item, std::unique_lock<std::mutex>& lock);
+  void await_change(std::unique_lock<std::mutex>& lock);
+  void announce_change();
+
+  std::mutex mutex_;  // of all below
+  std::condition_variable change_;
+  std::atomic<uint64_t> changes_{0};  // of what there is to do; written under the mutex alone
+  const std::vector<Step>* steps_ = nullptr;
+  int64_t num_items_ = 0, next_item_ = 0;
+  std::vector<Item> items_;  // one for each thread
+  int64_t running_tasks_ = 0;
   std::exception_ptr error_;
+  bool stop_ = false;
   std::vector<std::thread> threads_;
 };
 
