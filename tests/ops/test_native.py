@@ -132,6 +132,29 @@ def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size):
     assert all(torch.equal(result, results[0]) for result in results[1:])
 
 
+def test_images_of_unequal_work_are_each_filtered_as_alone():
+    """Threads that are done with one image help with another, here in two groups of channels."""
+    torch.manual_seed(0)
+    images, values = photo(150, 160, batch=5), torch.rand(5, 40, 150, 160)
+    images[1] = 100.0  # few lattice points
+    images[3] = 255 * torch.rand(3, 150, 160)  # many
+    alone = [
+        native.bilateral_filter(image[None], values[i : i + 1], 15.0, 20.0, "both", 1)
+        for i, image in enumerate(images)
+    ]
+    for threads in (2, 3, 8):
+        together = native.bilateral_filter(images, values, 15.0, 20.0, "both", threads)
+        assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(threads):
+    images, values = photo(150, 160, batch=5), torch.rand(5, 2, 150, 160)
+    values[2, 1, 3, 4] = float("nan")
+    with pytest.raises(ValueError, match="values must be finite"):
+        native.bilateral_filter(images, values, 15.0, 20.0, "both", threads)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("backend", [native, reference])
 def test_both_refuse_what_is_not_finite(backend, bad):
