@@ -77,6 +77,12 @@ def test_defaults_and_name_in_the_log(kind, weight):
     assert MODELS.build(dict(type=kind, loss_name="loss_far")).loss_name == "loss_far"
 
 
+def test_the_normalized_energy_has_a_default_weight_of_its_own():
+    assert MODELS.build(dict(type="DenseCRFLoss", normalize=True)).layer.weight == 1.5
+    given = dict(type="DenseCRFLoss", normalize=True, loss_weight=0.125)
+    assert MODELS.build(given).layer.weight == 0.125
+
+
 def test_value_and_gradient_are_those_of_the_softmax(config, batch):
     image, region, label = batch
     logits = torch.randn(2, 4, 12, 16, dtype=torch.float64, requires_grad=True)
