@@ -36,7 +36,7 @@ model = dict(
         c1_channels=32,
         num_classes=len(classes),
         norm_cfg=norm_cfg,
-        loss_decode=[cross_entropy, regularized_losses["densecrf"]],
+        loss_decode=[cross_entropy, regularized_losses["normalized"]],
     ),
     auxiliary_head=None,
 )

@@ -49,9 +49,9 @@ from mmseg_rloss.models.losses import RegularizedLoss, named_losses
 TITLES = {
     "ce": "cross entropy",
     "densecrf": "+ DenseCRF",
-    "normalized": "+ DenseCRF, normalised",
+    "normalized": "+ DenseCRF, normalized",
     "gated": "+ gated",
-    "normalized_cut": "+ normalised cut",
+    "normalized_cut": "+ normalized cut",
     "kernel_cut": "+ kernel cut",
     "mask": "full masks",
 }

@@ -23,7 +23,7 @@ NEGATIVE, SHARE, SHARES = (-math.inf, 0), (0, 1), (0, math.inf)
 REGULARIZED = {
     MOBILENET: ("densecrf", NEGATIVE),
     f"{MOBILENET}_sample": ("densecrf", NEGATIVE),
-    f"{MOBILENET}_animals": ("densecrf", NEGATIVE),
+    f"{MOBILENET}_animals": ("normalized", SHARES),
     f"{MOBILENET}_normalized": ("normalized", SHARE),
     f"{MOBILENET}_gated": ("gated", NEGATIVE),
     f"{MOBILENET}_normalized_cut": ("normalized_cut", SHARES),
