@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
-from ..ops import DenseEnergyLoss
+from ..ops import DenseCRFLoss, DenseEnergyLoss
 from ..ops.energy import EnergyLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
@@ -65,7 +65,7 @@ def draw_densecrf(
         row[0].imshow(overlay)
         row[0].set_title(f"loss {value:.4g}", fontsize="medium")
         row[0].set_ylabel(
-            f"{type(loss).__name__}\n"
+            f"{_kind(loss)}\n"
             f"sigma_rgb {loss.sigma_rgb:g}, sigma_xy {loss.sigma_xy:g}\n"
             f"scale {loss.scale_factor:g}, weight {loss.weight:g}",
             fontsize="small",
@@ -76,6 +76,11 @@ def draw_densecrf(
         axis.set_title(f"pull towards {classes[label]}", fontsize="medium")
     draw_legend(figure, class_legend({label: classes[label] for label in present}, palette))
     return figure
+
+
+def _kind(loss: EnergyLayer) -> str:
+    normalized = isinstance(loss, DenseCRFLoss) and loss.normalize
+    return "DenseCRFLoss, normalized" if normalized else type(loss).__name__
 
 
 def _draw_pulls(axes: np.ndarray, pulls: np.ndarray) -> None:

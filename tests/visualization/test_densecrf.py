@@ -78,12 +78,14 @@ def test_all_heat_maps_of_a_loss_have_one_scale_from_zero_to_the_largest(image, 
 
 def test_a_row_for_each_loss(image, region):
     losses = [DenseCRFLoss(1.0, 15, sigma_xy, 0.5) for sigma_xy in (3, 30)]
+    losses.append(DenseCRFLoss(1.0, 15, 3, 0.5, normalize=True))
     figure = draw(image, stripes(1, 2), region, losses)
     labels = [axis.get_ylabel() for axis in figure.axes]
     assert "DenseCRFLoss\nsigma_rgb 15, sigma_xy 3\nscale 0.5, weight 1" in labels
     assert "DenseCRFLoss\nsigma_rgb 15, sigma_xy 30\nscale 0.5, weight 1" in labels
+    assert "DenseCRFLoss, normalized\nsigma_rgb 15, sigma_xy 3\nscale 0.5, weight 1" in labels
     titles = [axis.get_title() for axis in figure.axes]
-    assert len({title for title in titles if title.startswith("loss")}) == 2
+    assert len({title for title in titles if title.startswith("loss")}) == 3
 
 
 def test_outside_the_region_of_interest_there_is_no_prediction(image, region):
