@@ -13,8 +13,8 @@ from mmseg.registry import HOOKS
 class ChannelsLastHook(Hook):
     """Keep the weights of a network with their channels last in memory.
 
-    Feature maps follow the weights. Nothing but the speed changes: on the CPU, DeepLabV3+
-    MobileNetV2 trains about 1.4 times as fast, and tensor cores want this layout, too.
+    Feature maps follow the weights. Nothing but the speed changes: convolutions on the CPU, and
+    those of tensor cores in mixed precision, take this layout as it is.
     """
 
     def before_train(self, runner: Any) -> None:
