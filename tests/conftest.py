@@ -1,6 +1,7 @@
 """Imported before any test: MMSegmentation can be, under the official stack, only after this."""
 
 import os
+import signal
 
 import torch
 
@@ -9,3 +10,6 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import mmseg_rloss  # noqa: F401
+
+# A shell lets what it runs in the background ignore Ctrl-C, of which some tests ask the effect.
+signal.signal(signal.SIGINT, signal.default_int_handler)
