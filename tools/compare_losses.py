@@ -354,17 +354,19 @@ def draw_examples(config: Config, variants: list[str], seed: int, out: Path) -> 
         for variant in variants:
             pictures[title(variant)] = out / variant / f"seed_{seed}" / "predictions" / mask.name
         rows.append({**pictures, "mask": mask})
-    size = (2 * len(rows[0]), 1.7 * len(rows))
+    # Scribbles of validation photos are not part of PASCAL.
+    titles = [name for name in rows[0] if any(pictures[name].exists() for pictures in rows)]
+    size = (2 * len(titles), 1.7 * len(rows))
     figure, axes = plt.subplots(
-        len(rows), len(rows[0]), figsize=size, layout="constrained", squeeze=False
+        len(rows), len(titles), figsize=size, layout="constrained", squeeze=False
     )
-    for axis, name in zip(axes[0], rows[0], strict=True):
+    for axis, name in zip(axes[0], titles, strict=True):
         axis.set_title(name)
     for row, pictures in zip(axes, rows, strict=True):
-        for axis, path in zip(row, pictures.values(), strict=True):
+        for axis, name in zip(row, titles, strict=True):
             axis.axis("off")
-            if path.exists():  # scribbles of validation photos are not part of PASCAL
-                axis.imshow(Image.open(path).convert("RGB"))
+            if pictures[name].exists():
+                axis.imshow(Image.open(pictures[name]).convert("RGB"))
     figure.savefig(out / f"examples_seed_{seed}.png", dpi=150)
     plt.close(figure)
 
