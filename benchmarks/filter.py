@@ -6,8 +6,9 @@ The floor is the time of memcpy for the image and the values on one thread. Filt
 take turns on the same sets of images, values and results, which together are several times larger
 than the caches: none of them finds its data where the one before left it. One thread is measured
 by its own processor time, which other processes disturb little; two threads are measured by the
-clock on the wall, which needs a quiet machine; the layer by both. Tables show medians; `--json`
-has the time of every repetition.
+clock on the wall, which needs a quiet machine; the layer by both. What is compared gets the same
+photos: they differ by half in their times. Tables show medians, of photos their mean; `--json` has
+the time of every repetition.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -23,7 +25,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from itertools import cycle
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, NamedTuple
 
 import torch
@@ -68,12 +70,12 @@ def main() -> None:
     photos = Photos(options.images)
     report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
     console.print(f"{report['machine']}, {report['date']}; {photos.source}")
-    show = Show(console, report)
+    show = Show(console, report, photos)
 
     stages = {size: time_stages(photos, size, options) for size in options.sizes}
     show.stages(stages, options)
     threads = {
-        f"{batch} x {size}x{size}": time_threads(photos, batch, size, options)
+        (batch, size): time_threads(photos, batch, size, options)
         for size in options.sizes
         for batch in (1, 2, 12)
     }
@@ -115,14 +117,27 @@ class Photos:
         stacked = torch.stack(pixels).view(count, size, size, 3)
         return stacked.permute(0, 3, 1, 2).float().contiguous()
 
-    def rotation(self, count: int, size: int, channels: int) -> Iterator[Case]:
-        """Sets of buffers in turn, for ever."""
-        cases: list[Case] = []
-        while len(cases) < 2 or sum(case.size for case in cases) < ROTATED_BYTES:
-            values = torch.rand(count, channels, size, size)
-            image = self.batch(count, size, first=len(cases))
-            cases.append(Case(image, values, torch.zeros_like(values)))
-        return cycle(cases)
+    def rotation(self, count: int, size: int, channels: int) -> Iterator[list[Case]]:
+        """Pairs of sets of buffers with the same photos, in turn, for ever."""
+        pairs: list[list[Case]] = []
+        rotated = 0
+        while rotated < ROTATED_BYTES or len(pairs) % self.period(count):
+            image = self.batch(count, size, first=count * len(pairs))
+            values = torch.rand(2, count, channels, size, size)
+            results = torch.zeros_like(values)
+            pair = [Case(image.clone(), values[i], results[i]) for i in range(2)]
+            rotated += sum(case.size for case in pair)
+            pairs.append(pair)
+        return cycle(pairs)
+
+    def period(self, count: int) -> int:
+        """After how many batches of so many photos the same photos come again."""
+        return len(self._photos) // math.gcd(len(self._photos), count)
+
+    def typical(self, times: list[float], count: int = 1) -> float:
+        """The mean over the batches of a rotation of the median of each."""
+        period = min(self.period(count), len(times))
+        return mean(median(times[i::period]) for i in range(period))
 
     @staticmethod
     def _draw() -> Image.Image:
@@ -171,17 +186,18 @@ def timed(clock: Callable[[], float], function: Callable, *arguments: object) ->
 def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times:
     """One thread: the stages, the whole filter, memcpy and the twin."""
     cases = photos.rotation(1, size, options.channels)
-    spare = torch.zeros_like(next(cases).image)
+    spare = torch.zeros(1, 3, size, size)
     times: Times = {}
     for _ in track(range(options.repeats), f"stages {size}", transient=True):
-        filtered, seconds = timed(time.thread_time, run_native, next(cases), 1)
-        copied, _ = timed(time.thread_time, run_memcpy, next(cases), spare)
+        to_filter, to_copy = next(cases)
+        filtered, seconds = timed(time.thread_time, run_native, to_filter, 1)
+        copied, _ = timed(time.thread_time, run_memcpy, to_copy, spare)
         for stage, duration in seconds.items():
             times.setdefault(stage, []).append(1e3 * duration)
         times.setdefault("total", []).append(filtered)
         times.setdefault("memcpy", []).append(copied)
     for _ in range(min(options.repeats, 3)):
-        image, values, _ = next(cases)
+        image, values, _ = next(cases)[0]
         arguments = image, values, SIGMA_RGB, sigma_xy(size), "both"
         twin, _ = timed(time.thread_time, reference.bilateral_filter, *arguments)
         times.setdefault("plain PyTorch", []).append(twin)
@@ -193,9 +209,9 @@ def time_threads(photos: Photos, batch: int, size: int, options: argparse.Namesp
     cases = photos.rotation(batch, size, options.channels)
     times: Times = {"one": [], "several": []}
     for _ in track(range(options.repeats), f"threads {batch} x {size}", transient=True):
-        for name, threads in (("one", 1), ("several", options.threads)):
-            duration, _ = timed(time.perf_counter, run_native, next(cases), threads)
-            times[name].append(duration)
+        numbers = 1, options.threads
+        for name, case, threads in zip(times, next(cases), numbers, strict=True):
+            times[name].append(timed(time.perf_counter, run_native, case, threads)[0])
     return times
 
 
@@ -282,41 +298,38 @@ def machine() -> str:
 class Show:
     """Prints tables and keeps their figures for the JSON file."""
 
-    def __init__(self, console: Console, report: dict) -> None:
+    def __init__(self, console: Console, report: dict, photos: Photos) -> None:
         self._console = console
         self._report = report
+        self._photos = photos
 
     def stages(self, cases: dict[int, Times], options: argparse.Namespace) -> None:
         table = Table(
             *("ms", *(f"{size}x{size}x{options.channels}" for size in cases)),
             title="The filter, one thread",
         )
-        rows = list(next(iter(cases.values())))
+        rows, typical = list(next(iter(cases.values()))), self._photos.typical
         for row in rows:
-            table.add_row(row, *(f"{median(times[row]):.2f}" for times in cases.values()))
-        ratios = [median(t["total"]) / median(t["memcpy"]) for t in cases.values()]
+            table.add_row(row, *(f"{typical(times[row]):.2f}" for times in cases.values()))
+        ratios = [typical(times["total"]) / typical(times["memcpy"]) for times in cases.values()]
         table.add_row("total / memcpy", *(f"{ratio:.1f}" for ratio in ratios))
         self._print(table, "stages", cases)
 
-    def threads(self, cases: dict[str, Times], options: argparse.Namespace) -> None:
+    def threads(self, cases: dict[tuple[int, int], Times], options: argparse.Namespace) -> None:
         table = Table(
             "batch",
             "1 thread, ms",
             f"{options.threads} threads, ms",
             "times faster",
-            "of the best",
             title="Threads",
         )
-        for name, times in cases.items():
-            one, several = times["one"], times["several"]
-            table.add_row(
-                name,
-                f"{median(one):.1f}",
-                f"{median(several):.1f}",
-                f"{median(one) / median(several):.2f}",
-                f"{min(one) / min(several):.2f}",
-            )
-        self._print(table, "threads", cases)
+        figures = {}
+        for (batch, size), times in cases.items():
+            one, several = (self._photos.typical(times[name], batch) for name in times)
+            name = f"{batch} x {size}x{size}"
+            table.add_row(name, f"{one:.1f}", f"{several:.1f}", f"{one / several:.2f}")
+            figures[name] = times
+        self._print(table, "threads", figures)
 
     def layer(self, times: dict[str, Times], options: argparse.Namespace) -> None:
         table = Table(

@@ -40,11 +40,26 @@ def test_prints_and_writes_every_table(benchmark, monkeypatch, tmp_path, capsys)
 
 
 def test_the_measured_filter_is_the_public_one(benchmark):
-    case = next(benchmark.Photos(None).rotation(2, 33, 5))
+    case, _ = next(benchmark.Photos(None).rotation(2, 33, 5))
     benchmark.run_native(case, 1)
     sigmas = benchmark.SIGMA_RGB, benchmark.sigma_xy(33)
     expected = benchmark.bilateral_filter(case.image, case.values, *sigmas)
     assert case.result.equal(expected)
+
+
+def test_what_is_compared_gets_the_same_photos(benchmark, tmp_path):
+    files = [tmp_path / f"{i}.png" for i in range(4)]
+    for i, file in enumerate(files):
+        benchmark.Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(file)
+    photos = benchmark.Photos(files)
+    for count, expected in ((1, [0, 1, 2, 3, 0]), (2, [0, 2, 0, 2, 0])):
+        rotation = photos.rotation(count, 8, 1)
+        for first, (case, other) in zip(expected, rotation, strict=False):
+            assert case.image[0, 0].unique() == 60 * first
+            assert other.image.equal(case.image)
+            assert other.image.data_ptr() != case.image.data_ptr()
+    assert photos.typical([1.0, 20, 300, 4000, 3, 40, 500, 6000], count=1) == 1358.0
+    assert photos.typical([1.0, 20, 3, 40], count=2) == 16.0
 
 
 def test_peak_memory_holds_the_result():
