@@ -11,6 +11,10 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
@@ -35,7 +39,10 @@ def run(name: str) -> None:
         if args.launcher == "pytorch":
             distribute_on_cpu()
     try:
-        look_for_data(args, DATALOADERS[name])
+        config = load_config(args)
+        look_for_data(config, DATALOADERS[name])
+        if getattr(args, "resume", False):
+            look_for_checkpoint(work_dir_of(args, config))
         tool.main()
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
@@ -71,18 +78,41 @@ def load_tool(name: str) -> ModuleType:
     return tool
 
 
-def look_for_data(args, dataloaders: tuple[str, ...]) -> None:
-    """Raise DatasetNotFoundError for absent data before a log begins and a model is built."""
+def load_config(args) -> "Config":
     from mmengine.config import Config
-
-    from mmseg_rloss.datasets import PascalScribbleDataset
 
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})
+    return config
+
+
+def look_for_data(config: "Config", dataloaders: tuple[str, ...]) -> None:
+    """Raise DatasetNotFoundError for absent data before a log begins and a model is built."""
+    from mmseg_rloss.datasets import PascalScribbleDataset
+
     for dataloader in dataloaders:
         dataset = dict((config.get(dataloader) or {}).get("dataset", {}))
         if dataset.pop("type", None) == "PascalScribbleDataset":
             PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
+
+
+def work_dir_of(args, config: "Config") -> Path:
+    """The folder of a training, as MMSegmentation's tool chooses it."""
+    return Path(args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}")
+
+
+def look_for_checkpoint(work_dir: Path) -> None:
+    """Stop where --resume would find no name: MMEngine empties the file before it writes it."""
+    pointer = work_dir / "last_checkpoint"
+    if not pointer.exists() or pointer.read_text().strip():
+        return
+    # Those of the best score hold no state of the optimizer.
+    whole = [path for path in work_dir.glob("*.pth") if not path.name.startswith("best_")]
+    remedy = "delete it to begin anew"
+    if whole:
+        newest = max(whole, key=lambda path: path.stat().st_mtime)
+        remedy = f"name in it the checkpoint to go on from, such as {newest}"
+    stop(f"{pointer}, where --resume begins, is empty: a training ended as it wrote it; {remedy}.")
 
 
 def distribute_on_cpu() -> None:

@@ -69,6 +69,30 @@ def test_mixed_precision_is_refused_on_the_cpu(tmp_path):
     check_message(process, "--amp needs a GPU")
 
 
+@pytest.mark.parametrize(
+    "checkpoints, remedy",
+    [
+        ([], "delete it to begin anew"),
+        (["iter_400.pth", "iter_1200.pth", "best_mIoU.pth"], "such as runs/iter_1200.pth"),
+    ],
+    ids=["none", "some"],
+)
+@pytest.mark.parametrize("options", [["--work-dir", "runs"], ["--cfg-options", "work_dir=runs"]])
+def test_an_empty_pointer_to_the_checkpoint_is_told_with_the_remedy(
+    tmp_path, options, checkpoints, remedy
+):
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for age, name in enumerate(reversed(checkpoints)):
+        (runs / name).touch()
+        os.utime(runs / name, (1e9 - age, 1e9 - age))
+    (runs / "last_checkpoint").touch()
+    config = tmp_path / "config.py"
+    config.write_text("")
+    process = run("train.py", config, "--resume", *options, cwd=tmp_path)
+    check_message(process, "runs/last_checkpoint, where --resume begins, is empty", remedy)
+
+
 def test_a_missing_pkg_resources_is_told_with_the_remedy(tmp_path):
     (tmp_path / "pkg_resources.py").write_text(
         "raise ModuleNotFoundError('not there', name='pkg_resources')\n"
