@@ -5,6 +5,9 @@ they lack: a plain message for the mistakes that a newcomer makes, before the lo
 several processes on a machine without a GPU.
 """
 
+from __future__ import annotations
+
+import argparse
 import gc
 import importlib.util
 import os
@@ -78,7 +81,7 @@ def load_tool(name: str) -> ModuleType:
     return tool
 
 
-def load_config(args) -> "Config":
+def load_config(args: argparse.Namespace) -> Config:
     from mmengine.config import Config
 
     config = Config.fromfile(args.config)
@@ -86,7 +89,7 @@ def load_config(args) -> "Config":
     return config
 
 
-def look_for_data(config: "Config", dataloaders: tuple[str, ...]) -> None:
+def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
     """Raise DatasetNotFoundError for absent data before a log begins and a model is built."""
     from mmseg_rloss.datasets import PascalScribbleDataset
 
@@ -96,7 +99,7 @@ def look_for_data(config: "Config", dataloaders: tuple[str, ...]) -> None:
             PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
 
 
-def work_dir_of(args, config: "Config") -> Path:
+def work_dir_of(args: argparse.Namespace, config: Config) -> Path:
     """The folder of a training, as MMSegmentation's tool chooses it."""
     return Path(args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}")
 

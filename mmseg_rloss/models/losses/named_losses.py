@@ -10,6 +10,9 @@ from mmengine.config import Config, ConfigDict
 def named_losses(config: Config, names: Sequence[str]) -> dict[str, ConfigDict]:
     """Look up losses in the ``regularized_losses`` of a config.
 
+    Returns:
+        By name, what ``MODELS.build`` takes, in the order of ``names``.
+
     Raises:
         ValueError: The config has none of some name.
     """
