@@ -144,7 +144,7 @@ def test_resumes_after_an_interruption(name, data, tmp_path):
             stdout=log,
             stderr=log,
         )
-        while not last_checkpoint.exists():
+        while not (last_checkpoint.exists() and last_checkpoint.read_text()):
             assert process.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.1)
         process.send_signal(getattr(signal, name))
