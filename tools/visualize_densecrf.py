@@ -9,7 +9,9 @@ each pair of them, to choose bandwidths by looking:
 
 Several of the config's `regularized_losses` give a row each:
 
-    ... --losses densecrf normalized_cut kernel_cut
+    ... --losses densecrf gated normalized_cut --labels data/pascal_scribble/pascal_2012_scribble
+
+of which DenseEnergyLoss, the gated one, looks at the labels, NAME.png in a folder.
 
 Without a checkpoint, the predictions can be score maps, as `tools/predict.py --save-scores` writes
 them, NAME.npy in a folder, each (classes, height, width) of logits or probabilities:
@@ -40,7 +42,7 @@ from mmseg.apis import inference_model, init_model
 from mmseg.registry import MODELS
 
 from mmseg_rloss.datasets import PascalScribbleDataset
-from mmseg_rloss.datasets.label_png import voc_palette
+from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
 from mmseg_rloss.models.losses import named_losses
@@ -63,6 +65,7 @@ def main(argv: list[str] | None = None) -> None:
                 f"The score map of {photo} is {tuple(scores.shape)}. It must be "
                 f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
             )
+        labels = read_labels(args.labels / f"{photo.stem}.png", image) if args.labels else None
         probabilities = to_probabilities(scores)
         figure = draw_densecrf(
             losses,
@@ -71,6 +74,7 @@ def main(argv: list[str] | None = None) -> None:
             torch.ones(image.shape[1:]),
             source.classes or names_of(len(probabilities)),
             source.palette,
+            labels,
         )
         figure.savefig(args.out / f"{photo.stem}.png")
     print(f"{args.out} holds {len(args.photos)} figures.")
@@ -116,6 +120,19 @@ def names_of(count: int) -> list[str]:
     if count == len(VOC_CLASSES):
         return VOC_CLASSES
     return [f"class {label}" for label in range(count)]
+
+
+def read_labels(path: Path, image: Tensor) -> Tensor:
+    """(H, W) of the photo."""
+    try:
+        labels = torch.from_numpy(read_label_png(path)[0])
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--labels: {path} is no label map: {error}") from None
+    if labels.shape != image.shape[1:]:
+        raise SystemExit(
+            f"--labels: {path} is {tuple(labels.shape)}, but its photo {tuple(image.shape[1:])}."
+        )
+    return labels
 
 
 def to_probabilities(scores: Tensor) -> Tensor:
@@ -168,6 +185,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs="+",
         metavar="NAME",
         help="of the config's regularized_losses (default: the first loss in its loss_decode)",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FOLDER",
+        help="of label maps, for DenseEnergyLoss (default: no pixel is labelled)",
     )
     own = "default: the config's, or rloss's"
     parser.add_argument("--sigma-rgb", type=float, nargs="+", help=f"in grey levels ({own})")

@@ -8,7 +8,13 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_rloss.ops import densecrf_loss, kernel_cut_loss, normalized_cut_loss
+from mmseg_rloss.datasets.label_png import write_label_png
+from mmseg_rloss.ops import (
+    dense_energy_loss,
+    densecrf_loss,
+    kernel_cut_loss,
+    normalized_cut_loss,
+)
 from tests.tools.network import write_network, write_photo
 from tools import visualize_densecrf
 
@@ -100,6 +106,32 @@ def test_a_row_for_each_loss_that_is_named(network, tmp_path, figures):
         SystemExit, match="--losses: no loss of the name crf: .* has cut, normalized"
     ):
         visualize_densecrf.main([*files, "--losses", "crf", "--out", str(tmp_path / "out")])
+
+
+def test_the_gate_follows_the_labels(network, tmp_path, figures):
+    config = Config.fromfile(network.config)
+    parameters = dict(loss_weight=1e-3, sigma_rgb=15, sigma_xy=8, scale_factor=0.5)
+    config.model.decode_head.loss_decode[1] = dict(type="DenseEnergyLoss", **parameters)
+    config.dump(tmp_path / "config.py")
+    photo = write_photo(tmp_path / "a.png")
+    labels = np.full(photo.shape[:2], 255, np.uint8)
+    labels[:, 10:] = 1
+    (tmp_path / "labels").mkdir()
+    write_label_png(labels, tmp_path / "labels" / "a.png")
+    call = [str(tmp_path / "config.py"), network.checkpoint, str(tmp_path / "a.png")]
+    call += ["--labels", str(tmp_path / "labels"), "--out", str(tmp_path / "out")]
+    visualize_densecrf.main(call)
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    maps = image, network.logits(photo).softmax(0)[None], torch.ones(1, *photo.shape[:2])
+    expected = 1e-3 * dense_energy_loss(*maps, torch.from_numpy(labels)[None], 15, 8, 0.5).item()
+    assert losses_in(figures[0]) == [pytest.approx(expected, rel=1e-3)]
+
+    write_label_png(labels[:12], tmp_path / "labels" / "a.png")
+    with pytest.raises(SystemExit, match=r"a\.png is \(12, 32\), but its photo \(24, 32\)"):
+        visualize_densecrf.main(call)
+    (tmp_path / "labels" / "a.png").unlink()
+    with pytest.raises(SystemExit, match=r"--labels: .*a\.png is no label map: .*No such file"):
+        visualize_densecrf.main(call)
 
 
 def test_a_row_for_each_pair_of_sigmas_of_saved_scores(tmp_path, figures):
