@@ -1,4 +1,6 @@
-"""Builds the compiled lattice; everything else about the package is in pyproject.toml."""
+"""Builds the compiled kernels; everything else about the package is in pyproject.toml."""
+
+from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
@@ -11,26 +13,9 @@ setup(
     ext_modules=[
         Pybind11Extension(
             "mmseg_rloss.ops.backends._native",
-            sorted(
-                [
-                    "csrc/bindings.cpp",
-                    "csrc/lattice_avx2.cpp",
-                    "csrc/lattice_avx512.cpp",
-                    "csrc/lattice_baseline.cpp",
-                    "csrc/memory.cpp",
-                    "csrc/parallel.cpp",
-                ]
-            ),
-            depends=[
-                "csrc/lattice.hpp",
-                "csrc/lattice_kernels.hpp",
-                "csrc/memory.hpp",
-                "csrc/parallel.hpp",
-                "csrc/kernels/channels.hpp",
-                "csrc/kernels/embedding.hpp",
-                "csrc/kernels/point_table.hpp",
-                "csrc/kernels/simd.hpp",
-            ],
+            sorted(map(str, Path("csrc").rglob("*.cpp"))),
+            depends=sorted(map(str, Path("csrc").rglob("*.hpp"))),
+            include_dirs=["csrc"],
             cxx_std=17,
             extra_compile_args=FLAGS,
         )

@@ -37,7 +37,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import DenseCRFLoss, bilateral_filter
-from mmseg_rloss.ops.backends import native, reference
+from mmseg_rloss.ops.backends.native import lattice as native
+from mmseg_rloss.ops.backends.reference import lattice as reference
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared/voc_animals/JPEGImages"
 SIGMA_RGB = 15.0

@@ -37,7 +37,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is imported
 from mmseg_rloss.ops import DenseCRFLoss, bilateral_filter, permutohedral_filter
-from mmseg_rloss.ops.backends import native, reference, triton_lattice
+from mmseg_rloss.ops.backends.native import lattice as native
+from mmseg_rloss.ops.backends.reference import lattice as reference
+from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
 
 
 class Setting(NamedTuple):

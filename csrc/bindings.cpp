@@ -3,7 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include "lattice.hpp"
+#include "lattice/lattice.hpp"
 
 namespace py = pybind11;
 

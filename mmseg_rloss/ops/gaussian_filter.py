@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import backends
-from .backends.reference import BLUR_ASCENDING, BLUR_BOTH, BLUR_DESCENDING
+from .backends.reference.lattice import BLUR_ASCENDING, BLUR_BOTH, BLUR_DESCENDING
 from .library import differentiable_op
 from .threads import check_num_threads
 

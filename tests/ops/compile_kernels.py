@@ -17,8 +17,8 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime.driver import driver
 
-from mmseg_rloss.ops.backends import triton_kernels as kernels
-from mmseg_rloss.ops.backends import triton_lattice
+from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
+from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
 
 WARP_SIZES = {"cuda": 32, "hip:gfx9": 64, "hip:gfx1": 32}
 

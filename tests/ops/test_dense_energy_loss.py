@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmseg_rloss import DenseEnergyLoss, dense_energy_loss, densecrf_loss
-from mmseg_rloss.ops.backends import native
+from mmseg_rloss.ops.backends.native import lattice as native
 from tests.ops.affinities import SIGMAS, exact_affinities, form, lattice_affinities, random_case
 
 

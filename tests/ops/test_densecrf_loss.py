@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mmseg_rloss import DenseCRFLoss, densecrf_loss, kernel_cut_loss, normalized_cut_loss
 from mmseg_rloss.ops import bilateral_filter
-from mmseg_rloss.ops.backends import native
+from mmseg_rloss.ops.backends.native import lattice as native
 from tests.ops.affinities import (
     SIGMAS,
     exact_affinities,

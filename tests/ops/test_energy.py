@@ -11,7 +11,7 @@ from mmseg_rloss.ops import (
     NormalizedCutLoss,
     backends,
 )
-from mmseg_rloss.ops.backends import reference
+from mmseg_rloss.ops.backends.reference import lattice as reference
 from tests.ops.affinities import SIGMAS, random_case
 
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)

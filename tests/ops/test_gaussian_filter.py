@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import bilateral_filter, gaussian_filter_exact, permutohedral_filter
-from mmseg_rloss.ops.backends import native, reference
+from mmseg_rloss.ops.backends.native import lattice as native
+from mmseg_rloss.ops.backends.reference import lattice as reference
 from mmseg_rloss.ops.library import autograd_op
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo

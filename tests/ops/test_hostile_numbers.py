@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmseg_rloss.ops import bilateral_filter, densecrf_loss, gaussian_filter_exact
-from mmseg_rloss.ops.backends import reference
+from mmseg_rloss.ops.backends.reference import lattice as reference
 from tests.ops.golden import relative_error
 from tests.ops.photos import photo
 

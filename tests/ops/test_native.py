@@ -5,7 +5,8 @@ import functools
 import pytest
 import torch
 
-from mmseg_rloss.ops.backends import native, reference
+from mmseg_rloss.ops.backends.native import lattice as native
+from mmseg_rloss.ops.backends.reference import lattice as reference
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmseg_rloss.ops import bilateral_filter, threads
-from mmseg_rloss.ops.backends import native
+from mmseg_rloss.ops.backends.native import lattice as native
 
 LAUNCHERS = ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE")
 

@@ -15,8 +15,9 @@ import triton
 import triton.language as tl
 
 from mmseg_rloss.ops import bilateral_filter, permutohedral_filter
-from mmseg_rloss.ops.backends import reference, triton_lattice
-from mmseg_rloss.ops.backends import triton_kernels as kernels
+from mmseg_rloss.ops.backends.reference import lattice as reference
+from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
+from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 

@@ -14,7 +14,9 @@ from types import ModuleType
 
 import torch
 
-from . import native, reference, triton_lattice
+from .native import lattice as native
+from .reference import lattice as reference
+from .triton import lattice as triton_lattice
 
 
 def select(device: torch.device) -> ModuleType:

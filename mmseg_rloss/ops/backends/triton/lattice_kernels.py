@@ -1,4 +1,4 @@
-"""The kernels of ``triton_lattice.py``: what runs on the GPU.
+"""The kernels of ``triton/lattice.py``: what runs on the GPU.
 
 A lattice point is named by a key: its image's index and its coordinates (see ``reference.py``)
 side by side in one int64, ``FIELD`` bits each, so that a step along a blur axis adds a constant

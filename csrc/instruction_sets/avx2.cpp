@@ -1,5 +1,5 @@
 // The lattice kernels for machines with AVX2.
-#include "lattice.hpp"
+#include "../lattice/lattice.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -8,7 +8,7 @@
 #pragma GCC target("avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx2
-#include "lattice_kernels.hpp"
+#include "../lattice/filter.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

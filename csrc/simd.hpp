@@ -3,7 +3,7 @@
 // instruction sets give the same bits.
 #pragma once
 
-#include "../lattice.hpp"
+#include "lattice/lattice.hpp"
 
 // Vectors never cross a call here: every helper is inlined.
 #pragma GCC diagnostic ignored "-Wpsabi"

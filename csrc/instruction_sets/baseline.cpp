@@ -1,5 +1,5 @@
 // The lattice kernels for what every machine of the architecture has.
-#include "lattice.hpp"
+#include "../lattice/lattice.hpp"
 
 #define MMSEG_RLOSS_ISA baseline
-#include "lattice_kernels.hpp"
+#include "../lattice/filter.hpp"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..threads import default_num_threads
-from .reference import check_resolved
+from ...threads import default_num_threads
+from ..reference.lattice import check_resolved
 
 try:
-    from . import _native
+    from .. import _native
 except ImportError:
     _native = None
 

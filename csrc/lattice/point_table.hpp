@@ -1,7 +1,7 @@
 // Keys of lattice points, and the hash table that numbers them.
 #pragma once
 
-#include "simd.hpp"
+#include "../simd.hpp"
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 

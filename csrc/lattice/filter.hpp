@@ -4,8 +4,8 @@
 // that every sum is formed in the same order whatever the number of threads. Each tile numbers the
 // lattice points that it meets in a small table of its own and splats onto them; the tables are
 // then merged into the lattice of the image, on which the blur runs.
-#include "kernels/channels.hpp"
-#include "kernels/embedding.hpp"
+#include "channels.hpp"
+#include "embedding.hpp"
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 

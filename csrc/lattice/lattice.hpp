@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "memory.hpp"
-#include "parallel.hpp"
+#include "../memory.hpp"
+#include "../parallel.hpp"
 
 namespace mmseg_rloss {
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from . import reference
-from .reference import BLUR_BOTH, BLUR_DESCENDING
+from ..reference import lattice as reference
+from ..reference.lattice import BLUR_BOTH, BLUR_DESCENDING
 
 try:
     import triton
 
-    from . import triton_kernels as kernels
+    from . import lattice_kernels as kernels
 except ImportError:
     triton = None
 

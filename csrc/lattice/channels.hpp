@@ -1,7 +1,7 @@
 // Splat and slice: between pixels, channel by channel, and lattice points, all channels together.
 #pragma once
 
-#include "simd.hpp"
+#include "../simd.hpp"
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 

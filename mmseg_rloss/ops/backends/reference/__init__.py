@@ -1,0 +1,1 @@
+"""The readable twins of all kernels, in plain PyTorch, on any device."""
