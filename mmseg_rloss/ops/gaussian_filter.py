@@ -134,7 +134,7 @@ _TRANSPOSED = {
 def _permutohedral(features: Tensor, values: Tensor, blur: str, num_threads: int) -> Tensor:
     if values.numel() == 0:
         return torch.empty_like(values)
-    backend = backends.select(values.device)
+    backend = backends.select(values.device).lattice
     return backend.permutohedral_filter(features, values.contiguous(), blur, num_threads)
 
 
@@ -147,7 +147,7 @@ def _bilateral(
 ) -> Tensor:
     if values.numel() == 0:
         return torch.empty_like(values)
-    backend = backends.select(values.device)
+    backend = backends.select(values.device).lattice
     values = values.contiguous()
     return backend.bilateral_filter(image, values, sigma_rgb, sigma_xy, blur, num_threads)
 

@@ -44,7 +44,7 @@ def value_and_gradient(layer, maps):
 def test_the_plain_backend_agrees(layer, monkeypatch):
     maps = maps_of(layer, random_case())
     expected = value_and_gradient(layer, maps)
-    monkeypatch.setattr(backends, "select", lambda device: reference)
+    monkeypatch.setattr(backends, "select", lambda device: backends.reference)
     torch.testing.assert_close(value_and_gradient(layer, maps), expected)
 
 

@@ -1,9 +1,7 @@
-"""The implementations of the filter, one file each, and the choice between them.
+"""The implementations of the kernels, one package each, and the choice between them.
 
-Every backend is a module with ``is_available()``, ``permutohedral_filter(features, values, blur,
-num_threads)`` and ``bilateral_filter(image, values, sigma_rgb, sigma_xy, blur, num_threads)``,
-which take contiguous float32 or float64 tensors of one type that the public functions have
-checked.
+Every backend is a package with the same modules: ``lattice`` and ``probabilities``. They take
+tensors that the public functions have checked.
 """
 
 from __future__ import annotations
@@ -14,20 +12,18 @@ from types import ModuleType
 
 import torch
 
-from .native import lattice as native
-from .reference import lattice as reference
-from .triton import lattice as triton_lattice
+from . import native, reference, triton
 
 
 def select(device: torch.device) -> ModuleType:
     """The fastest backend for tensors on ``device``."""
-    if device.type == "cuda" and triton_lattice.is_available():  # ROCm's devices go by that name
-        return triton_lattice
+    if device.type == "cuda" and triton.is_available():  # ROCm's devices go by that name
+        return triton
     if device.type != "cpu":
         return reference
     if not native.is_available():
         _warn_once(
-            "mmseg_rloss runs its plain-PyTorch filter, many times slower than the compiled one: "
+            "mmseg_rloss runs in plain PyTorch, many times slower than its compiled kernels: "
             "the extension is not built for this Python. Build it with `make setup`, or with "
             "`pip install --no-build-isolation -e .` in the project's folder."
         )

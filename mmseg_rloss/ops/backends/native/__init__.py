@@ -1,1 +1,10 @@
-"""The compiled kernels on the CPU (csrc/)."""
+"""The compiled kernels on the CPU (csrc/), for tensors in float32 and float64."""
+
+from . import lattice
+
+__all__ = ["is_available", "lattice"]
+
+
+def is_available() -> bool:
+    """Whether the extension has been built for this Python."""
+    return lattice.is_available()

@@ -1,1 +1,5 @@
 """The readable twins of all kernels, in plain PyTorch, on any device."""
+
+from . import lattice
+
+__all__ = ["lattice"]

@@ -1,1 +1,10 @@
-"""Triton kernels on the GPU."""
+"""Triton kernels on the GPU, in float32; what they are not made for goes to the twins."""
+
+from . import lattice
+
+__all__ = ["is_available", "lattice"]
+
+
+def is_available() -> bool:
+    """Whether Triton is installed."""
+    return lattice.is_available()
