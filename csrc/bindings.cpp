@@ -1,4 +1,4 @@
-// The filter as a Python function on numpy arrays.
+// The compiled kernels as Python functions on numpy arrays; the callers have checked all arguments.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -32,59 +32,95 @@ constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
 // The instruction sets of this machine, the widest last.
 std::vector<std::string> instruction_sets() { return {kNames, kNames + int(widest()) + 1}; }
 
-template <class T>
-bool run(const Filter<T>& filter, const std::string& instruction_set) {
+// Calls f of an instruction set's namespace.
 #if defined(__x86_64__)
-  if (instruction_set == "avx512") return avx512::run(filter);
-  if (instruction_set == "avx2") return avx2::run(filter);
+#define MMSEG_RLOSS_DISPATCH(instruction_set, f, ...)            \
+  (instruction_set == "avx512" ? avx512::f(__VA_ARGS__)          \
+   : instruction_set == "avx2" ? avx2::f(__VA_ARGS__)            \
+                               : baseline::f(__VA_ARGS__))
+#else
+#define MMSEG_RLOSS_DISPATCH(instruction_set, f, ...) baseline::f(__VA_ARGS__)
 #endif
-  return baseline::run(filter);
+
+// Build the lattice of `planes` (N, C, P) over `divisor` and, where the image has a `width`, the
+// position over `position_divisor`. None where the features are too large for their type.
+template <class T>
+std::unique_ptr<Lattice<T>> build_lattice(const Array<T>& planes, double divisor,
+                                          double position_divisor, int64_t width, int num_threads,
+                                          const std::string& instruction_set) {
+  const Features<T> features{planes.data(),   planes.shape(0), planes.shape(1),
+                             planes.shape(2), T(divisor),      width > 0,
+                             T(position_divisor), width};
+  auto lattice = std::make_unique<Lattice<T>>();
+  bool resolved = false;
+  try {
+    py::gil_scoped_release release;
+    resolved = MMSEG_RLOSS_DISPATCH(instruction_set, build, features, num_threads, *lattice);
+  } catch (const std::domain_error& error) {
+    throw py::value_error(std::string(width > 0 ? "image" : "features") + " " + error.what());
+  }
+  return resolved ? std::move(lattice) : nullptr;
+}
+
+Blur blur_of(const std::string& name) {
+  return name == "both" ? Blur::kBoth : name == "ascending" ? Blur::kAscending : Blur::kDescending;
+}
+
+template <class T>
+void run(const Lattice<T>& lattice, const Filter<T>& filter, const std::string& instruction_set) {
+  try {
+    py::gil_scoped_release release;
+    MMSEG_RLOSS_DISPATCH(instruction_set, filter, lattice, filter);
+  } catch (const std::invalid_argument& error) {
+    throw py::value_error(std::string("values ") + error.what());
+  }
+}
+
+// Filter `values` (N, K, P) into `result`.
+template <class T>
+void filter(const Lattice<T>& lattice, const Array<T>& values, Array<T>& result,
+            const std::string& blur, int num_threads, const std::string& instruction_set) {
+  run(lattice,
+      Filter<T>{values.data(), result.mutable_data(), values.shape(1), blur_of(blur), num_threads,
+                nullptr, nullptr, nullptr},
+      instruction_set);
+}
+
+// The same in both orders, with the sums `kept` and `degrees` (N, K) over the `region` (N, P).
+template <class T>
+void associate(const Lattice<T>& lattice, const Array<T>& values, const Array<T>& region,
+               Array<T>& result, Array<double>& kept, Array<double>& degrees, int num_threads,
+               const std::string& instruction_set) {
+  run(lattice,
+      Filter<T>{values.data(), result.mutable_data(), values.shape(1), Blur::kBoth, num_threads,
+                region.data(), kept.mutable_data(), degrees.mutable_data()},
+      instruction_set);
 }
 
 constexpr const char* kStageNames[kNumStages] = {"embedding", "neighbours", "splat", "blur",
                                                  "slice"};
 
-// Filter `values` (N, K, P) into `result`; the caller has checked the arguments. Returns the
-// processor seconds of each stage, summed over the threads, or None where the features are too
-// large for their type.
+// The processor seconds of each stage so far, summed over the threads.
 template <class T>
-py::object filter(const Array<T>& planes, double divisor, double position_divisor, int64_t width,
-                  const Array<T>& values, Array<T>& result, const std::string& blur,
-                  int num_threads, const std::string& instruction_set) {
-  std::atomic<int64_t> nanoseconds[kNumStages] = {};
-  Filter<T> filter{};
-  filter.features = {planes.data(), planes.shape(1),     T(divisor),
-                     width > 0,     T(position_divisor), width};
-  filter.values = values.data();
-  filter.result = result.mutable_data();
-  filter.num_images = values.shape(0);
-  filter.num_channels = values.shape(1);
-  filter.num_pixels = values.shape(2);
-  filter.blur = blur == "both"        ? Blur::kBoth
-                : blur == "ascending" ? Blur::kAscending
-                                      : Blur::kDescending;
-  filter.num_threads = num_threads;
-  filter.stage_nanoseconds = nanoseconds;
-  bool resolved = false;
-  try {
-    py::gil_scoped_release release;
-    resolved = run(filter, instruction_set);
-  } catch (const std::domain_error& error) {
-    throw py::value_error(std::string(width > 0 ? "image" : "features") + " " + error.what());
-  } catch (const std::invalid_argument& error) {
-    throw py::value_error(std::string("values ") + error.what());
-  }
-  if (!resolved) return py::none();
+py::dict stage_seconds(const Lattice<T>& lattice) {
   py::dict stages;
-  for (int s = 0; s < kNumStages; ++s) stages[kStageNames[s]] = 1e-9 * double(nanoseconds[s]);
+  for (int s = 0; s < kNumStages; ++s)
+    stages[kStageNames[s]] = 1e-9 * double(lattice.stage_nanoseconds[s]);
   return stages;
 }
 
 template <class T>
-void define(py::module_& module) {
-  module.def("filter", &filter<T>, py::arg("planes").noconvert(), py::arg("divisor"),
-             py::arg("position_divisor"), py::arg("width"), py::arg("values").noconvert(),
-             py::arg("result").noconvert(), py::arg("blur"), py::arg("num_threads"),
+void define(py::module_& module, const char* name) {
+  py::class_<Lattice<T>>(module, name)
+      .def("filter", &filter<T>, py::arg("values").noconvert(), py::arg("result").noconvert(),
+           py::arg("blur"), py::arg("num_threads"), py::arg("instruction_set"))
+      .def("associate", &associate<T>, py::arg("values").noconvert(),
+           py::arg("region").noconvert(), py::arg("result").noconvert(),
+           py::arg("kept").noconvert(), py::arg("degrees").noconvert(), py::arg("num_threads"),
+           py::arg("instruction_set"))
+      .def("stage_seconds", &stage_seconds<T>);
+  module.def("build_lattice", &build_lattice<T>, py::arg("planes").noconvert(), py::arg("divisor"),
+             py::arg("position_divisor"), py::arg("width"), py::arg("num_threads"),
              py::arg("instruction_set"));
 }
 
@@ -92,9 +128,9 @@ void define(py::module_& module) {
 }  // namespace mmseg_rloss
 
 PYBIND11_MODULE(_native, module) {
-  module.doc() = "The permutohedral lattice in C++.";
+  module.doc() = "The kernels of mmseg_rloss in C++.";
   module.attr("MAX_DIM") = mmseg_rloss::kMaxDim;
   module.def("instruction_sets", &mmseg_rloss::instruction_sets);
-  mmseg_rloss::define<float>(module);
-  mmseg_rloss::define<double>(module);
+  mmseg_rloss::define<float>(module, "Lattice32");
+  mmseg_rloss::define<double>(module, "Lattice64");
 }

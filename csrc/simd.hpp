@@ -19,9 +19,8 @@ struct VectorOf {
 template <class T, int kLanes>
 using Vector = typename VectorOf<T, kLanes>::type;
 
-// Pixels that are embedded at a time: a vector of 64 bytes.
-template <class T>
-constexpr int kLanes = 64 / sizeof(T);
+// Pixels that are handled at a time: long enough runs for the memory, short enough for L1.
+constexpr int64_t kBlock = 64;
 
 // Integers of the size of T, as vectors of T compare to.
 template <class T>

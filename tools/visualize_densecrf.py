@@ -46,7 +46,7 @@ from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
 from mmseg_rloss.models.losses import named_losses
-from mmseg_rloss.ops.energy import EnergyLayer
+from mmseg_rloss.ops.layers import EnergyLayer
 from mmseg_rloss.visualization import draw_densecrf, read_photo
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]

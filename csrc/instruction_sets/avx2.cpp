@@ -1,4 +1,4 @@
-// The lattice kernels for machines with AVX2.
+// The kernels for machines with AVX2.
 #include "../lattice/lattice.hpp"
 
 #if defined(__x86_64__)
@@ -8,6 +8,7 @@
 #pragma GCC target("avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx2
+#include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop

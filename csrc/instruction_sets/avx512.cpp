@@ -1,4 +1,4 @@
-// The lattice kernels for machines with AVX-512.
+// The kernels for machines with AVX-512.
 #include "../lattice/lattice.hpp"
 
 #if defined(__x86_64__)
@@ -10,6 +10,7 @@
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx512
+#include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,5 +1,6 @@
-// The lattice kernels for what every machine of the architecture has.
+// The kernels for what every machine of the architecture has.
 #include "../lattice/lattice.hpp"
 
 #define MMSEG_RLOSS_ISA baseline
+#include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"

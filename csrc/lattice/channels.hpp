@@ -9,22 +9,12 @@ namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 constexpr int kGroup = 8;
 constexpr int kMaxGroups = 4;
 
-// Pixels that are transposed at a time: long enough runs for the memory, short enough for L1.
-constexpr int64_t kBlock = 64;
-
 // Some channels of one image, (count, P).
 template <class T>
 struct Channels {
   T* first;
   int count;
   int64_t num_pixels;
-};
-
-// The simplices of a tile's pixels: kLanes at a time, corner by corner.
-template <class T>
-struct Corners {
-  int32_t* point;  // (P / kLanes, corners, kLanes) rows of the tile's lattice points
-  T* barycentric;  // likewise
 };
 
 // One row of kGroups * 8 channels, in the widest vectors: pairs of groups, then a single one.
@@ -131,10 +121,11 @@ void splat(const Channels<T>& channels, const Corners<T>& corners, int num_corne
   }
 }
 
-// Interpolate the pixels [begin, end) from the lattice points.
+// Interpolate the pixels [begin, end) from the lattice points. Where there is a region (P,), what
+// lies in it is added to `degrees` (kGroups * 8).
 template <class T, int kCorners, int kGroups>
 void slice(const T* points, const Corners<T>& corners, int num_corners, int64_t begin, int64_t end,
-           const Channels<T>& channels) {
+           const Channels<T>& channels, const T* region, T* degrees) {
   constexpr int kWidth = kGroup * kGroups;
   const int n = kCorners ? kCorners : num_corners;
   alignas(64) T rows[kBlock * kWidth];
@@ -150,6 +141,14 @@ void slice(const T* points, const Corners<T>& corners, int num_corners, int64_t 
         sum.add(Row<T, kGroups>::read(source), barycentric[at + c * kLanes<T>]);
       }
       sum.write(rows + p * kWidth);
+    }
+    if (region) {
+      auto sum = Row<T, kGroups>::zero();
+      for (int64_t p = 0; p < count; ++p)
+        sum.add(Row<T, kGroups>::read(rows + p * kWidth), region[block + p]);
+      auto total = Row<T, kGroups>::read(degrees);
+      total.add(sum, T(1));
+      total.write(degrees);
     }
     scatter_rows<T, kGroups>(rows, channels, block, count);
   }

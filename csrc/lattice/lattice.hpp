@@ -1,8 +1,8 @@
-// The permutohedral lattice filter: its interface, and the standard headers of its kernels.
+// The permutohedral lattice of a batch: what building leaves, and the interface of its kernels.
 //
-// The kernels are compiled once per instruction set (lattice_baseline.cpp and its siblings). All
-// standard headers are included here, before any of those files asks the compiler for more than
-// the baseline, so that no inline function of the library is compiled for a newer machine.
+// The kernels are compiled once per instruction set (instruction_sets/). All standard headers are
+// included here, before any of those files asks the compiler for more than the baseline, so that no
+// inline function of the library is compiled for a newer machine.
 #pragma once
 
 #include <time.h>
@@ -35,7 +35,9 @@ enum Stage { kEmbed, kNeighbours, kSplat, kBlur, kSlice, kNumStages };
 template <class T>
 struct Features {
   const T* planes;     // (N, C, P)
+  int64_t num_images;  // N
   int64_t num_planes;  // C
+  int64_t num_pixels;  // P
   T divisor;           // bandwidth of the planes
   bool with_position;  // whether x and y come first
   T position_divisor;  // bandwidth of the position
@@ -44,29 +46,69 @@ struct Features {
   int64_t dim() const { return num_planes + (with_position ? 2 : 0); }
 };
 
+// Pixels whose simplices lie side by side: those of a vector of 64 bytes.
+template <class T>
+constexpr int kLanes = 64 / sizeof(T);
+
+// The simplices of a tile's pixels: kLanes at a time, corner by corner.
+template <class T>
+struct Corners {
+  int32_t* point;  // (P / kLanes, corners, kLanes) rows of the tile's lattice points
+  T* barycentric;  // likewise
+};
+
+// Some pixels of an image, which number the lattice points that they meet for themselves.
+template <class T>
+struct Tile {
+  int64_t begin, end;             // pixels
+  Corners<T> corners;             // of these pixels
+  std::vector<int32_t> to_image;  // the tile's lattice points among the image's
+};
+
+template <class T>
+struct ImageLattice {
+  // One piece of memory for all tiles, larger than everything else: the allocator keeps up to twice
+  // its size from call to call, while it would return many pieces and have them cleared anew.
+  Buffer<std::byte> corners;
+  std::vector<Tile<T>> tiles;
+  int64_t num_points = 0;
+  Buffer<int32_t> neighbours;  // (axes, 2, points): next and previous, num_points where none is
+};
+
+template <class T>
+struct Lattice {
+  int num_corners = 0;  // D + 1, and as many axes
+  int64_t num_pixels = 0;
+  std::vector<ImageLattice<T>> images;
+  // Sums of all threads' processor time, of building and of every filtering.
+  mutable std::atomic<int64_t> stage_nanoseconds[kNumStages] = {};
+};
+
+// What is filtered. The sums are formed where there is a region.
 template <class T>
 struct Filter {
-  Features<T> features;
   const T* values;  // (N, K, P)
   T* result;        // (N, K, P)
-  int64_t num_images;
   int64_t num_channels;
-  int64_t num_pixels;
   Blur blur;
   int num_threads;
-  std::atomic<int64_t>* stage_nanoseconds;  // kNumStages sums of all threads' processor time
+  const T* region;  // (N, P), or null
+  double* kept;     // (N, K): values' result
+  double* degrees;  // (N, K): region' result
 };
 
 // The largest number of feature dimensions.
 constexpr int kMaxDim = 32;
 
-// Run the filter, or return false where the features are too large for their type to tell pixels
-// apart. Throws std::domain_error for features and std::invalid_argument for values that are not
-// finite.
-#define MMSEG_RLOSS_DECLARE(isa)          \
-  namespace isa {                         \
-  bool run(const Filter<float>& filter);  \
-  bool run(const Filter<double>& filter); \
+// `build` fills an empty lattice, or returns false where the features are too large for their type
+// to tell pixels apart; it throws std::domain_error for features that are not finite. `filter`
+// throws std::invalid_argument for values that are not finite.
+#define MMSEG_RLOSS_DECLARE(isa)                                               \
+  namespace isa {                                                              \
+  bool build(const Features<float>&, int num_threads, Lattice<float>&);        \
+  bool build(const Features<double>&, int num_threads, Lattice<double>&);      \
+  void filter(const Lattice<float>&, const Filter<float>&);                    \
+  void filter(const Lattice<double>&, const Filter<double>&);                  \
   }
 MMSEG_RLOSS_DECLARE(baseline)
 #if defined(__x86_64__)
@@ -74,5 +116,22 @@ MMSEG_RLOSS_DECLARE(avx2)
 MMSEG_RLOSS_DECLARE(avx512)
 #endif
 #undef MMSEG_RLOSS_DECLARE
+
+// Adds the processor time that its thread takes while it lives.
+class StageTimer {
+ public:
+  explicit StageTimer(std::atomic<int64_t>& nanoseconds) : nanoseconds_(nanoseconds) {}
+  ~StageTimer() { nanoseconds_ += now() - start_; }
+
+ private:
+  static int64_t now() {
+    timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
+  }
+
+  std::atomic<int64_t>& nanoseconds_;
+  int64_t start_ = now();
+};
 
 }  // namespace mmseg_rloss

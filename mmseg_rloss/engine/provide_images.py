@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models import RegularizedLoss
-from ..models.data_preprocessor import check_grey_levels, denormalize
+from ..models.data_preprocessor import check_grey_levels, scene_of
 
 
 def provide_images(model: nn.Module) -> ImageProvider:
@@ -22,7 +22,9 @@ def provide_images(model: nn.Module) -> ImageProvider:
 
     Each forward in mode ``loss`` gets the batch as 0-255 RGB, computed back from the data
     preprocessor's mean, std and channel order, and the region of interest; both are taken back
-    when it returns. Calling this twice for a model does no harm.
+    when it returns. The lattices that the losses need are launched before the network computes
+    its logits; losses with the same bandwidths and scale share one. Calling this twice for a
+    model does no harm.
 
     Args:
         model: The segmentor, or what wraps it (distributed, compiled).
@@ -70,13 +72,13 @@ class ImageProvider:
         if not self._losses or call.arguments.get("mode") != "loss":
             return
         inputs, data_samples = call.arguments["inputs"], call.arguments["data_samples"]
-        image = denormalize(inputs, segmentor.data_preprocessor)
-        if not self._range_checked:
-            check_grey_levels(image)
-            self._range_checked = True
         region_of_interest = regions_of_interest(inputs, data_samples)
+        scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor)
+        if not self._range_checked:
+            check_grey_levels(scene.image())
+            self._range_checked = True
         for loss in self._losses:
-            loss.provide(image, region_of_interest)
+            loss.provide(scene)
 
     def _take_back(self, segmentor: BaseModel, args: tuple, output: object) -> None:
         for loss in self._losses:

@@ -1,9 +1,11 @@
-"""Computes photos back from what a data preprocessor made of them."""
+"""Computes images back from what a data preprocessor made of them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from ..ops import Scene
 
 _FRACTIONAL_IMAGES = """\
 The images have values from 0 to 1, but sigma_rgb counts grey levels from 0 to 255.
@@ -11,22 +13,24 @@ Leave the images as they are loaded (uint8) and let data_preprocessor normalise 
 std in grey levels; drop the transform that divides them by 255."""
 
 
-def denormalize(inputs: Tensor, data_preprocessor: nn.Module) -> Tensor:
-    """Undo what a data preprocessor did to the values of the images.
+def scene_of(inputs: Tensor, region_of_interest: Tensor, data_preprocessor: nn.Module) -> Scene:
+    """The scene of a batch that a data preprocessor has made.
 
     Args:
         inputs: (N, C, H, W) batch as the network gets it.
-        data_preprocessor: The one that made it, of MMSegmentation or MMEngine.
+        region_of_interest: (N, H, W), 1 on the pixels that show an image, 0 elsewhere.
+        data_preprocessor: That of MMSegmentation or MMEngine.
 
     Returns:
-        (N, C, H, W) float32 images in the range in which they were loaded, RGB if C is 3.
+        The images in the range in which they were loaded, RGB if C is 3.
     """
-    image = inputs.detach().float()
+    statistics = {}
     if getattr(data_preprocessor, "mean", None) is not None:
-        image = image * data_preprocessor.std + data_preprocessor.mean
-    if image.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):
-        image = image.flip(1)  # MMCV loads BGR.
-    return image
+        statistics = dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
+    if inputs.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):  # MMCV loads BGR.
+        inputs = inputs.flip(1)
+        statistics = {name: statistic.flip(0) for name, statistic in statistics.items()}
+    return Scene(inputs, region_of_interest, **statistics)
 
 
 def check_grey_levels(image: Tensor) -> None:

@@ -1,21 +1,28 @@
 """Gaussian filtering on the permutohedral lattice and the losses upon it, on torch alone."""
 
-from .dense_crf_inference import dense_crf_inference
-from .dense_energy_loss import DenseEnergyLoss, dense_energy_loss
-from .densecrf_loss import DenseCRFLoss, densecrf_loss
-from .gaussian_filter import bilateral_filter, gaussian_filter_exact, permutohedral_filter
-from .normalized_cut_loss import (
+from .lattice import Lattice, bilateral_filter, gaussian_filter_exact, permutohedral_filter
+from .layers import (
+    DenseCRFLoss,
+    DenseEnergyLoss,
     KernelCutLoss,
     NormalizedCutLoss,
+    dense_energy_loss,
+    densecrf_loss,
     kernel_cut_loss,
     normalized_cut_loss,
 )
+from .mean_field import dense_crf_inference
+from .probabilities import scaled_probabilities
+from .scene import Scene
+from .threads import set_num_threads
 
 __all__ = [
     "DenseCRFLoss",
     "DenseEnergyLoss",
     "KernelCutLoss",
+    "Lattice",
     "NormalizedCutLoss",
+    "Scene",
     "bilateral_filter",
     "dense_crf_inference",
     "dense_energy_loss",
@@ -24,4 +31,6 @@ __all__ = [
     "kernel_cut_loss",
     "normalized_cut_loss",
     "permutohedral_filter",
+    "scaled_probabilities",
+    "set_num_threads",
 ]

@@ -1,4 +1,4 @@
-"""How many threads one call of the compiled filter uses."""
+"""How many threads the compiled kernels use."""
 
 from __future__ import annotations
 
@@ -14,35 +14,49 @@ _LOCAL_RANKS = (
     "MPI_LOCALNRANKS",
 )
 
+_chosen: int | None = None
 
-def default_num_threads() -> int:
-    """What the machine offers to this process.
 
-    The environment variable ``MMSEG_RLOSS_NUM_THREADS`` decides where it is set. Otherwise these
-    are the processors on which the process may run, divided among the processes of the job on
-    this machine. OpenMP's setting does not count: launchers set it to 1 for the data loaders'
-    sake, and the filter would crawl.
+def set_num_threads(count: int | None) -> None:
+    """Choose how many threads the compiled kernels use on the CPU, in this process.
+
+    No result depends on it, bit for bit.
+
+    Args:
+        count: At least 1, or None for what the machine offers: see :func:`num_threads`.
+
+    Raises:
+        TypeError: ``count`` is no integer.
+        ValueError: ``count`` is below 1 or beyond 32 bits.
+    """
+    global _chosen
+    if count is not None:
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"count must be an int or None, not {type(count).__name__}")
+        if not 1 <= count < 1 << 31:
+            raise ValueError(f"count must be at least 1, not {count}: use None for all")
+    _chosen = count
+
+
+def num_threads() -> int:
+    """The number of threads that the compiled kernels use.
+
+    What :func:`set_num_threads` chose, else the environment variable ``MMSEG_RLOSS_NUM_THREADS``.
+    Without either, these are the processors on which the process may run, divided among the
+    processes of the job on this machine. OpenMP's setting does not count: launchers set it to 1
+    for the data loaders' sake, and the filter would crawl.
 
     Raises:
         ValueError: The environment variable is no positive integer.
     """
+    if _chosen is not None:
+        return _chosen
     setting = os.environ.get(ENVIRONMENT_VARIABLE)
     if setting:
         return _parse_setting(setting)
     ranks = next((os.environ[name] for name in _LOCAL_RANKS if os.environ.get(name)), "1")
     # Slurm may write "4(x2)": four tasks on each of two nodes.
     return max(1, _num_processors() // max(1, int(ranks.partition("(")[0])))
-
-
-def check_num_threads(num_threads: int | None) -> int:
-    """The argument ``num_threads`` as an op takes it: 0 for the default, found when it runs."""
-    if num_threads is None:
-        return 0
-    if isinstance(num_threads, bool) or not isinstance(num_threads, int):
-        raise TypeError(f"num_threads must be an int or None, not {type(num_threads).__name__}")
-    if num_threads < 1:
-        raise ValueError(f"num_threads must be at least 1, not {num_threads}: use None for all")
-    return num_threads
 
 
 def _parse_setting(setting: str) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
 from ..ops import DenseCRFLoss, DenseEnergyLoss
-from ..ops.energy import EnergyLayer
+from ..ops.layers import EnergyLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mmseg_rloss import DenseEnergyLoss, dense_energy_loss, densecrf_loss
-from mmseg_rloss.ops.backends.native import lattice as native
 from tests.ops.affinities import SIGMAS, exact_affinities, form, lattice_affinities, random_case
 
 
@@ -65,7 +64,7 @@ def test_without_labels_it_is_the_densecrf_loss():
     maps = case.image, segmentation, case.region
     loss = dense_energy_loss(*maps, unlabelled, **parameters)
     densecrf = densecrf_loss(*maps, **parameters)
-    assert loss == densecrf
+    torch.testing.assert_close(loss, densecrf)
     torch.testing.assert_close(
         torch.autograd.grad(loss, segmentation), torch.autograd.grad(densecrf, segmentation)
     )
@@ -118,18 +117,6 @@ def test_gradcheck_where_the_gate_is_constant():
     logits = case.logits.requires_grad_()
     assert torch.autograd.gradcheck(loss, logits)
     assert torch.autograd.gradgradcheck(loss, logits)
-
-
-def test_it_filters_once_forward_and_once_back(monkeypatch):
-    case = random_case()
-    calls = []
-    run = native.run
-    monkeypatch.setattr(native, "run", lambda *args: calls.append(args) or run(*args))
-    maps = case.image, case.maps[1].requires_grad_(), case.region
-    loss = dense_energy_loss(*maps, case.label, **SIGMAS, scale_factor=0.5)
-    assert len(calls) == 1
-    loss.backward()
-    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.float64])

@@ -1,14 +1,11 @@
 """The layer against the original's, against brute force, and its gradient."""
 
-import functools
-
 import pytest
 import torch
 from torch.nn import functional as F
 
-from mmseg_rloss import DenseCRFLoss, densecrf_loss, kernel_cut_loss, normalized_cut_loss
+from mmseg_rloss import DenseCRFLoss, densecrf_loss
 from mmseg_rloss.ops import bilateral_filter
-from mmseg_rloss.ops.backends.native import lattice as native
 from tests.ops.affinities import (
     SIGMAS,
     exact_affinities,
@@ -74,27 +71,6 @@ def test_gradcheck(size, scale_factor):
 
     assert torch.autograd.gradcheck(loss, segmentation)
     assert torch.autograd.gradgradcheck(loss, segmentation)
-
-
-@pytest.mark.parametrize(
-    "energy",
-    [
-        densecrf_loss,
-        functools.partial(densecrf_loss, normalize=True),
-        normalized_cut_loss,
-        kernel_cut_loss,
-    ],
-)
-def test_the_backward_does_not_filter_again(monkeypatch, energy):
-    image, segmentation, region = random_case()
-    segmentation.requires_grad_()
-    calls = []
-    run = native.run
-    monkeypatch.setattr(native, "run", lambda *args: calls.append(args) or run(*args))
-    loss = energy(image, segmentation, region, **PARAMETERS)
-    assert len(calls) == 1
-    loss.backward()
-    assert len(calls) == 1
 
 
 def cut_share(segmentation, region, affinities):
@@ -179,14 +155,6 @@ def test_pixels_outside_the_region_count_for_nothing():
     torch.testing.assert_close(densecrf_loss(image, other, region, 15, 20, 1), loss)
 
 
-def test_an_empty_region_gives_zero():
-    image, segmentation, region = random_case()
-    segmentation.requires_grad_()
-    loss = densecrf_loss(image, segmentation, torch.zeros_like(region), **PARAMETERS)
-    loss.backward()
-    assert loss == 0 and (segmentation.grad == 0).all()
-
-
 def test_agreeing_neighbours_lower_the_loss():
     image = torch.zeros(1, 3, 8, 8)
     image[..., 4:] = 255
@@ -197,62 +165,6 @@ def test_agreeing_neighbours_lower_the_loss():
     assert densecrf_loss(image, along, region, 15, 5, 1) < densecrf_loss(
         image, across, region, 15, 5, 1
     )
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64, torch.float64])
-def test_image_and_region_of_any_type(dtype):
-    image, segmentation, region = random_case()
-    expected = densecrf_loss(image, segmentation, region, **PARAMETERS)
-    loss = densecrf_loss(image.to(dtype), segmentation, region.to(dtype), **PARAMETERS)
-    torch.testing.assert_close(loss, expected)
-    assert loss.dtype == torch.float32
-    boolean = densecrf_loss(image, segmentation, region.bool(), **PARAMETERS)
-    torch.testing.assert_close(boolean, expected)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_filtered_in_float32_and_gets_its_gradient_back(dtype):
-    image, segmentation, region = random_case()
-    given = segmentation.to(dtype).requires_grad_()
-    loss = densecrf_loss(image, given, region, **PARAMETERS)
-    loss.backward()
-    assert loss.dtype == torch.float32 and given.grad.dtype == dtype
-    expected = densecrf_loss(image, given.detach().float(), region, **PARAMETERS)
-    torch.testing.assert_close(loss, expected)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_autocast_does_not_reach_the_loss(dtype):
-    image, segmentation, region = random_case()
-    expected = densecrf_loss(image, segmentation, region, **PARAMETERS)
-    with torch.autocast("cpu", dtype=dtype):
-        loss = densecrf_loss(image, segmentation, region, **PARAMETERS)
-    torch.testing.assert_close(loss, expected)
-
-
-def test_compiles_without_a_graph_break():
-    image, segmentation, region = random_case()
-    layer = DenseCRFLoss(weight=1.0, **PARAMETERS)
-    eager, compiled = segmentation.clone().requires_grad_(), segmentation.clone().requires_grad_()
-    expected = layer(image, eager, region)
-    expected.backward()
-    loss = torch.compile(layer, fullgraph=True, backend="aot_eager")(image, compiled, region)
-    loss.backward()
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(compiled.grad, eager.grad)
-
-
-def test_nothing_is_modified():
-    arguments = random_case()
-    kept = [argument.clone() for argument in arguments]
-    densecrf_loss(*arguments, **PARAMETERS)
-    assert all(torch.equal(*pair) for pair in zip(arguments, kept, strict=True))
-
-
-def test_empty_batch_gives_zero():
-    image, segmentation, region = random_case()
-    loss = densecrf_loss(image[:0], segmentation[:0], region[:0], **PARAMETERS)
-    assert loss == 0
 
 
 BAD_ARGUMENTS = {
@@ -280,7 +192,6 @@ BAD_ARGUMENTS = {
     "scale leaves nothing": (dict(scale_factor=0.1), ValueError, "leaves no pixel"),
     "sigma_rgb NaN": (dict(sigma_rgb=float("nan")), ValueError, "sigma_rgb must be"),
     "sigma_xy negative": (dict(sigma_xy=-3), ValueError, "sigma_xy must be"),
-    "no number of threads": (dict(num_threads=-1), ValueError, "num_threads must be"),
 }
 
 
@@ -296,18 +207,3 @@ def test_bad_arguments_are_named(case):
     with pytest.raises(error, match=message):
         densecrf_loss(**{**good, **changes})
     densecrf_loss(**good)
-
-
-def test_the_layer_checks_its_parameters_at_once():
-    with pytest.raises(ValueError, match="sigma_rgb must be positive"):
-        DenseCRFLoss(weight=1, sigma_rgb=0, sigma_xy=1, scale_factor=1)
-    with pytest.raises(ValueError, match="scale_factor must be"):
-        DenseCRFLoss(weight=1, sigma_rgb=1, sigma_xy=1, scale_factor=1.5)
-
-
-def test_exports():
-    image, segmentation, region = random_case()
-    layer = DenseCRFLoss(weight=1.0, **PARAMETERS)
-    exported = torch.export.export(layer, (image, segmentation, region)).module()
-    other = segmentation.flip(0)
-    torch.testing.assert_close(exported(image, other, region), layer(image, other, region))

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from mmseg_rloss.ops import bilateral_filter, threads
+from mmseg_rloss.ops import bilateral_filter, set_num_threads, threads
 from mmseg_rloss.ops.backends.native import lattice as native
 
 LAUNCHERS = ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE")
@@ -22,15 +22,15 @@ def on_processors(monkeypatch, count):
 
 
 def test_default_is_every_processor_of_the_process():
-    assert threads.default_num_threads() == len(os.sched_getaffinity(0))
+    assert threads.num_threads() == len(os.sched_getaffinity(0))
 
 
 def test_openmps_setting_does_not_count(monkeypatch):
-    expected = threads.default_num_threads()
+    expected = threads.num_threads()
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    assert threads.default_num_threads() == expected
+    assert threads.num_threads() == expected
     assert torch.get_num_threads() == 1
     torch.set_num_threads(before)
 
@@ -39,43 +39,56 @@ def test_openmps_setting_does_not_count(monkeypatch):
 def test_local_ranks_share_the_processors(monkeypatch, launcher):
     on_processors(monkeypatch, 16)
     monkeypatch.setenv(launcher, "4")
-    assert threads.default_num_threads() == 4
+    assert threads.num_threads() == 4
     monkeypatch.setenv(launcher, "64")
-    assert threads.default_num_threads() == 1
+    assert threads.num_threads() == 1
 
 
 def test_slurms_notation_of_equal_nodes(monkeypatch):
     on_processors(monkeypatch, 16)
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "8(x2)")
-    assert threads.default_num_threads() == 2
+    assert threads.num_threads() == 2
 
 
 def test_environment_variable_decides(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, "7")
-    assert threads.default_num_threads() == 7
+    assert threads.num_threads() == 7
 
 
 @pytest.mark.parametrize("setting", ["0", "-1", "many", "1.5"])
 def test_bad_environment_variable_is_named(monkeypatch, setting):
     monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, setting)
     with pytest.raises(ValueError, match=f"MMSEG_RLOSS_NUM_THREADS.*{setting}"):
-        threads.default_num_threads()
+        threads.num_threads()
 
 
-def threads_used(monkeypatch, **arguments) -> int:
+def threads_used(monkeypatch) -> int:
     """How many threads the compiled filter is told to use."""
     used = []
-    run = native._native.filter
-    monkeypatch.setattr(native._native, "filter", lambda *a: used.append(a[7]) or run(*a))
-    bilateral_filter(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2), 15, 20, **arguments)
+    build = native._native.build_lattice
+    monkeypatch.setattr(native._native, "build_lattice", lambda *a: used.append(a[4]) or build(*a))
+    bilateral_filter(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2), 15, 20)
     return used[0]
 
 
-def test_argument_comes_first_and_the_default_is_found_at_each_call(monkeypatch):
+def test_the_choice_comes_first_and_the_default_is_found_at_each_call(monkeypatch):
     assert threads_used(monkeypatch) == len(os.sched_getaffinity(0))
     monkeypatch.setenv(threads.ENVIRONMENT_VARIABLE, "7")
     assert threads_used(monkeypatch) == 7
-    assert threads_used(monkeypatch, num_threads=3) == 3
-    with pytest.raises(TypeError, match="num_threads must be an int"):
-        threads.check_num_threads(2.0)
+    set_num_threads(3)
+    try:
+        assert threads_used(monkeypatch) == 3
+    finally:
+        set_num_threads(None)
+    assert threads_used(monkeypatch) == 7
+
+
+@pytest.mark.parametrize(
+    "count, error", [(2.0, TypeError), (True, TypeError), (0, ValueError), (1 << 31, ValueError)]
+)
+def test_a_bad_choice_is_named_and_changes_nothing(count, error):
+    before = threads.num_threads()
+    with pytest.raises(error, match="count must be"):
+        set_num_threads(count)
+    assert threads.num_threads() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from ...models.head_check import losses_by_name
-from ...ops.energy import EnergyLayer
+from ...models.logits import to_probabilities
+from ...models.losses import RegularizedLoss
 from ...visualization import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor
 
@@ -41,14 +44,14 @@ class DenseCRFVisualizationHook(Hook):
         self.interval = interval
         self._recording = False
         self._handles: list[RemovableHandle] = []
-        self._calls: dict[str, tuple[EnergyLayer, tuple[Tensor, ...]]] = {}
+        self._calls: dict[str, tuple[RegularizedLoss, tuple[Tensor, ...]]] = {}
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses; a compiled network would not notice it any later."""
         if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
                 record = functools.partial(self._record, name)
-                self._handles.append(loss.layer.register_forward_hook(record))
+                self._handles.append(loss.register_forward_hook(record, with_kwargs=True))
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Record this iteration, if it is to be drawn."""
@@ -61,9 +64,8 @@ class DenseCRFVisualizationHook(Hook):
         self._recording = False
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
-        for name, (layer, first) in self._calls.items():
-            maps, label = first[:3], first[3:]
-            figure = draw_densecrf([layer], *maps, metainfo["classes"], palette, *label)
+        for name, (loss, (*maps, label)) in self._calls.items():
+            figure = draw_densecrf([loss.layer], *maps, metainfo["classes"], palette, label)
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
         self._calls.clear()
 
@@ -73,9 +75,25 @@ class DenseCRFVisualizationHook(Hook):
             self._handles.pop().remove()
 
     @torch.compiler.disable
+    @torch.no_grad()
     def _record(
-        self, name: str, layer: EnergyLayer, batch: tuple[Tensor, ...], output: Tensor
+        self, name: str, loss: RegularizedLoss, args: tuple, kwargs: dict[str, Any], output: Tensor
     ) -> None:
         if self._recording:
-            first_photo = tuple(tensor[0].detach() for tensor in batch)
-            self._calls[name] = layer, first_photo
+            call = inspect.signature(loss.forward).bind(*args, **kwargs)
+            call.apply_defaults()
+            logits = call.arguments["seg_logits"][:1].float()  # (1, K, h, w)
+            label = call.arguments["seg_label"][:1]
+            scene = loss.scene
+            if logits.shape[2:] != scene.size:
+                logits = F.interpolate(logits, scene.size, mode="bilinear")
+            label = loss.layer_label(label, call.arguments["ignore_index"], scene.size)
+            self._calls[name] = (
+                loss,
+                (
+                    scene.image()[0],
+                    to_probabilities(logits)[0],
+                    scene.region_of_interest[0],
+                    None if label is None else label[0],
+                ),
+            )

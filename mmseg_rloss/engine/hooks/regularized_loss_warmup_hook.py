@@ -15,8 +15,9 @@ from ..provide_images import find_segmentor
 class RegularizedLossWarmupHook(Hook):
     """Hold back the losses over all pixels until the network has learnt from the labelled ones.
 
-    Up to then their weight is 0, and the log tells so. As long as a network knows nothing of the
-    classes, these losses pull whole regions towards whichever class happens to be ahead.
+    Up to then their weight is 0, nothing is filtered, and the log tells so. As long as a network
+    knows nothing of the classes, these losses pull whole regions towards whichever class happens
+    to be ahead.
 
     Args:
         iters: Number of iterations by cross entropy alone.
@@ -34,7 +35,7 @@ class RegularizedLossWarmupHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Note the weights of the config."""
         losses = losses_by_name(find_segmentor(runner.model))
-        self._weights = {name: loss.layer.weight for name, loss in losses.items()}
+        self._weights = {name: loss.loss_weight for name, loss in losses.items()}
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Set the weights of this iteration, whether the training was resumed or not."""
@@ -46,4 +47,4 @@ class RegularizedLossWarmupHook(Hook):
 
     def _set_weights(self, runner: Any, factor: float) -> None:
         for name, loss in losses_by_name(find_segmentor(runner.model)).items():
-            loss.layer.weight = factor * self._weights[name]
+            loss.loss_weight = factor * self._weights[name]

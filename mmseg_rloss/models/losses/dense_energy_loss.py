@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...ops import DenseEnergyLoss as DenseEnergyLayer
-from ...ops.dense_energy_loss import UNLABELLED
+from ...ops.energies import UNLABELLED
 from .regularized_loss import RegularizedLoss
 
 
@@ -41,13 +41,13 @@ class DenseEnergyLoss(RegularizedLoss):
         layer = DenseEnergyLayer(loss_weight, sigma_rgb, sigma_xy, scale_factor)
         super().__init__(layer, loss_name)
 
-    def layer_labels(
-        self, seg_label: Tensor, ignore_index: int | None, image: Tensor
-    ) -> tuple[Tensor, ...]:
+    def layer_label(
+        self, seg_label: Tensor, ignore_index: int | None, size: tuple[int, int]
+    ) -> Tensor:
         """The labels at the images' size: 255 without one, 0 for every class."""
         if ignore_index is None:
             ignore_index = -100  # as MMSegmentation's cross entropy takes it
         label = UNLABELLED * (seg_label == ignore_index).float().unsqueeze(1)  # (N, 1, h, w)
-        if label.shape[2:] != image.shape[2:]:
-            label = F.interpolate(label, image.shape[2:])
-        return (label,)
+        if label.shape[2:] != size:
+            label = F.interpolate(label, size)
+        return label.squeeze(1)

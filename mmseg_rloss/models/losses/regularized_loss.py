@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ...ops.energy import EnergyLayer
-from ..logits import to_probabilities
+from ...ops import Scene
+from ...ops.layers import EnergyLayer
 
 _NO_IMAGES = """\
 {loss} has no images: MMSegmentation passes logits and labels to a loss, not the photo.
@@ -25,7 +24,7 @@ and compute the losses by calling the model: model(inputs, data_samples, mode='l
 
 
 class RegularizedLoss(nn.Module):
-    """An energy of the probabilities of all pixels, given the photo.
+    """An energy of the probabilities of all pixels, given the images.
 
     Stands beside a cross entropy in ``loss_decode`` of any head that computes its losses on maps
     of logits. The images come from :class:`~mmseg_rloss.engine.ProvideImagesHook` or
@@ -41,25 +40,39 @@ class RegularizedLoss(nn.Module):
         super().__init__()
         self.layer = layer
         self._loss_name = loss_name
-        self._batch: tuple[Tensor, Tensor] | None = None
+        self._scene: Scene | None = None
 
     @property
     def loss_name(self) -> str:
         """Name of the loss in the log."""
         return self._loss_name
 
-    def provide(self, image: Tensor, region_of_interest: Tensor) -> None:
-        """Hand over the batch whose logits come next.
+    @property
+    def loss_weight(self) -> float:
+        """Factor of the energy; with 0, nothing is filtered."""
+        return self.layer.weight
 
-        Args:
-            image: (N, C, H, W), 0-255.
-            region_of_interest: (N, H, W), 1 on the pixels that show the photo, 0 elsewhere.
+    @loss_weight.setter
+    def loss_weight(self, loss_weight: float) -> None:
+        self.layer.weight = loss_weight
+
+    @property
+    def scene(self) -> Scene | None:
+        """The batch whose logits come next, None where there is none."""
+        return self._scene
+
+    def provide(self, scene: Scene) -> None:
+        """Hand over the batch whose logits come next, and build the lattice for them.
+
+        On a GPU the building goes on while the network computes the logits.
         """
-        self._batch = image, region_of_interest
+        self._scene = scene
+        if self.loss_weight != 0:
+            scene.lattice(*self.layer.bandwidths)
 
     def take_back(self) -> None:
         """Forget the batch, so that its memory is free."""
-        self._batch = None
+        self._scene = None
 
     def forward(
         self,
@@ -73,7 +86,7 @@ class RegularizedLoss(nn.Module):
         Args:
             seg_logits: (N, K, h, w) logits, scaled to the images' size if they have another.
                 One channel is taken as the logits of a foreground (sigmoid).
-            seg_label: (N, h, w) labels. All pixels of the photo count, labelled or not; see the
+            seg_label: (N, h, w) labels. All pixels of the image count, labelled or not; see the
                 loss for what else it does with them.
             weight: Not used: a pixel sampler weighs pixels, the energy is one of pairs.
             ignore_index: The label of the pixels without one.
@@ -85,24 +98,22 @@ class RegularizedLoss(nn.Module):
             RuntimeError: The loss was not provided with images.
             ValueError: ``seg_logits`` are not maps, or not of the batch provided.
         """
-        if self._batch is None:
+        if self._scene is None:
             raise RuntimeError(_NO_IMAGES.format(loss=type(self).__name__))
-        image, region_of_interest = self._batch
-        self._check_logits(seg_logits, image)
+        self._check_logits(seg_logits, self._scene)
+        if self.loss_weight == 0:
+            return _Nothing.apply(seg_logits)
         with torch.autocast(seg_logits.device.type, enabled=False):
-            logits = seg_logits.to(torch.promote_types(seg_logits.dtype, torch.float32))
-            if logits.shape[2:] != image.shape[2:]:
-                logits = F.interpolate(logits, image.shape[2:], mode="bilinear")
-            labels = self.layer_labels(seg_label, ignore_index, image)
-            return self.layer(image, to_probabilities(logits), region_of_interest, *labels)
+            label = self.layer_label(seg_label, ignore_index, self._scene.size)
+            return self.layer.from_logits(self._scene, seg_logits, label)
 
-    def layer_labels(
-        self, seg_label: Tensor, ignore_index: int | None, image: Tensor
-    ) -> tuple[Tensor, ...]:
-        """What the layer takes of the labels, after the region of interest: nothing here."""
-        return ()
+    def layer_label(
+        self, seg_label: Tensor, ignore_index: int | None, size: tuple[int, int]
+    ) -> Tensor | None:
+        """What the layer takes of the labels, (N, H, W) of the images' size: nothing here."""
+        return None
 
-    def _check_logits(self, seg_logits: Tensor, image: Tensor) -> None:
+    def _check_logits(self, seg_logits: Tensor, scene: Scene) -> None:
         if seg_logits.ndim != 4:
             raise ValueError(
                 "seg_logits must be maps (N, K, H, W), but their shape is "
@@ -110,8 +121,22 @@ class RegularizedLoss(nn.Module):
                 f"such as PointHead, cannot use {type(self).__name__}: list it in loss_decode of "
                 "a head that predicts maps"
             )
-        if len(seg_logits) != len(image):
+        if len(seg_logits) != len(scene):
             raise ValueError(
-                f"seg_logits {tuple(seg_logits.shape)} and the images provided "
-                f"{tuple(image.shape)} must be of the same batch, but differ in N"
+                f"seg_logits {tuple(seg_logits.shape)} and the {len(scene)} images provided must "
+                "be of the same batch, but differ in N"
             )
+
+
+class _Nothing(torch.autograd.Function):
+    """A zero with a gradient of zeros: parameters without one would stop distributed training."""
+
+    @staticmethod
+    def forward(ctx, seg_logits: Tensor) -> Tensor:
+        ctx.shape = seg_logits.shape
+        ctx.like = seg_logits.new_zeros(())
+        return ctx.like.to(torch.promote_types(seg_logits.dtype, torch.float32))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return ctx.like.expand(ctx.shape)  # takes no memory

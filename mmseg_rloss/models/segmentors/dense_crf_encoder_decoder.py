@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...ops import dense_crf_inference
-from ..data_preprocessor import check_grey_levels, denormalize
+from ..data_preprocessor import check_grey_levels, scene_of
 from ..logits import to_logits, to_probabilities
 
 _PREDICT_SCORES = (MaskFormerHead, Mask2FormerHead, SideAdapterCLIPHead)
@@ -62,7 +62,8 @@ class DenseCRFMixin:
         """
         seg_logits = super().inference(inputs, batch_img_metas)
         refined = seg_logits.to(torch.promote_types(seg_logits.dtype, torch.float32), copy=True)
-        images = denormalize(inputs, self.data_preprocessor)
+        everywhere = inputs.new_ones(len(inputs), *inputs.shape[2:])
+        images = scene_of(inputs, everywhere, self.data_preprocessor).image()
         for image, logits, metainfo in zip(images, refined, batch_img_metas, strict=True):
             rows, columns = _extent_of_photo(metainfo, inputs.shape[2:])
             inside = slice(None), rows, columns

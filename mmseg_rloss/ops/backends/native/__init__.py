@@ -1,4 +1,4 @@
-"""The compiled kernels on the CPU (csrc/), for tensors in float32 and float64."""
+"""The compiled kernels on the CPU (csrc/), in float32 and float64."""
 
 from . import lattice
 

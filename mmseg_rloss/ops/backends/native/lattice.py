@@ -1,12 +1,14 @@
-"""The compiled lattice for tensors on the CPU (csrc/lattice.hpp says how it works)."""
+"""The compiled lattice for tensors on the CPU (csrc/lattice says how it works)."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...threads import default_num_threads
-from ..reference.lattice import check_resolved
+from ...threads import num_threads
+from ..reference import lattice as reference
 
 try:
     from .. import _native
@@ -14,27 +16,16 @@ except ImportError:
     _native = None
 
 
+class Lattice(NamedTuple):
+    """A lattice in C++, and the type in which it filters."""
+
+    native: Any
+    dtype: torch.dtype
+
+
 def is_available() -> bool:
     """Whether the extension has been built for this Python."""
     return _native is not None
-
-
-def permutohedral_filter(features: Tensor, values: Tensor, blur: str, num_threads: int) -> Tensor:
-    """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P)."""
-    return run(features, 1.0, 0.0, 0, values, blur, num_threads, instruction_sets()[-1])
-
-
-def bilateral_filter(
-    image: Tensor,
-    values: Tensor,
-    sigma_rgb: float,
-    sigma_xy: float,
-    blur: str,
-    num_threads: int,
-) -> Tensor:
-    """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W)."""
-    width, best = image.shape[-1], instruction_sets()[-1]
-    return run(image, sigma_rgb, sigma_xy, width, values, blur, num_threads, best)
 
 
 def instruction_sets() -> list[str]:
@@ -42,40 +33,68 @@ def instruction_sets() -> list[str]:
     return _native.instruction_sets()
 
 
-def run(
+def build(
     planes: Tensor,
-    divisor: float,
-    position_divisor: float,
-    width: int,
+    bandwidth: float,
+    position_bandwidth: float | None,
+    instruction_set: str | None = None,
+) -> Lattice | reference.Lattice:
+    """Build the lattice of ``planes`` (N, C, *S) over their bandwidth and, if given, the position.
+
+    More features than the kernels are made for go to the plain-PyTorch lattice.
+    """
+    has_position = position_bandwidth is not None
+    if planes.shape[1] + 2 * has_position > _native.MAX_DIM:
+        return reference.build(planes, bandwidth, position_bandwidth)
+    native = _native.build_lattice(
+        planes.flatten(2).numpy(),
+        bandwidth,
+        position_bandwidth or 0.0,
+        planes.shape[-1] if has_position else 0,
+        num_threads(),
+        instruction_set or instruction_sets()[-1],
+    )
+    if native is not None:
+        return Lattice(native, planes.dtype)
+    reference.check_resolved(planes, has_position)
+    # So far from the origin, float32 has no bits left for the position in a simplex.
+    return build(planes.double(), bandwidth, position_bandwidth, instruction_set)
+
+
+def filter(
+    lattice: Lattice | reference.Lattice,
     values: Tensor,
     blur: str,
-    num_threads: int,
-    instruction_set: str,
+    instruction_set: str | None = None,
 ) -> Tensor:
-    """Filter by ``planes / divisor``, and by the position too where there is a ``width``."""
-    result = torch.empty_like(values)
-    stages = _native.filter(
-        planes.flatten(2).numpy(),
-        divisor,
-        position_divisor,
-        width,
-        values.flatten(2).numpy(),
-        result.flatten(2).numpy(),
-        blur,
-        num_threads or default_num_threads(),
-        instruction_set,
+    """Splat, blur and slice ``values`` (N, K, *S)."""
+    if isinstance(lattice, reference.Lattice):
+        return reference.filter(lattice, values, blur)
+    source = values.to(lattice.dtype).contiguous()
+    result = torch.empty_like(source)
+    lattice.native.filter(
+        *(source.flatten(2).numpy(), result.flatten(2).numpy()),
+        *(blur, num_threads(), instruction_set or instruction_sets()[-1]),
     )
-    if stages is not None:
-        return result
-    check_resolved("image" if width else "features", planes)
-    # So far from the origin, float32 has no bits left for the position in a simplex.
-    return run(
-        planes.double(),
-        divisor,
-        position_divisor,
-        width,
-        values.double(),
-        blur,
-        num_threads,
-        instruction_set,
-    ).to(values.dtype)
+    return result.to(values.dtype)
+
+
+def associate(
+    lattice: Lattice | reference.Lattice,
+    values: Tensor,
+    region: Tensor,
+    instruction_set: str | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does."""
+    if isinstance(lattice, reference.Lattice):
+        return reference.associate(lattice, values, region)
+    source = values.to(lattice.dtype).contiguous()
+    region = region.to(lattice.dtype).contiguous()
+    result = torch.empty_like(source)
+    kept, degrees = (torch.empty(values.shape[:2], dtype=torch.float64) for _ in range(2))
+    lattice.native.associate(
+        *(source.flatten(2).numpy(), region.flatten(1).numpy(), result.flatten(2).numpy()),
+        *(kept.numpy(), degrees.numpy()),
+        *(num_threads(), instruction_set or instruction_sets()[-1]),
+    )
+    return result.to(values.dtype), kept.to(values.dtype), degrees.to(values.dtype)

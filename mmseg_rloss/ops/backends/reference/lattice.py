@@ -40,39 +40,39 @@ class Lattice(NamedTuple):
     num_points: int  # M
 
 
-def permutohedral_filter(
-    features: Tensor, values: Tensor, blur: str, num_threads: int = 0
-) -> Tensor:
-    """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P).
+def build(planes: Tensor, bandwidth: float, position_bandwidth: float | None) -> Lattice:
+    """Build the lattice of ``planes`` (N, C, *S) over their bandwidth and, if given, the position.
 
-    The number of threads is that of torch, whatever ``num_threads`` says.
+    Features too large for their type are computed in float64.
     """
+    features = compute_features(planes, bandwidth, position_bandwidth)
     if _outgrow_type(features):
-        check_resolved("features", features)
-        return permutohedral_filter(features.double(), values.double(), blur).to(values.dtype)
-    num_images, num_channels, num_pixels = values.shape
-    lattice = build_lattice(features)
-    flat = values.transpose(1, 2).reshape(num_images * num_pixels, num_channels)  # (N*P, K)
+        check_resolved(features, has_position=position_bandwidth is not None)
+        return build(planes.double(), bandwidth, position_bandwidth)
+    return build_lattice(features)
+
+
+def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
+    """Splat, blur and slice ``values`` (N, K, *S)."""
+    num_images, num_channels = values.shape[:2]
+    flat = values.flatten(2).transpose(1, 2).flatten(0, 1).to(lattice.barycentric)  # (N*P, K)
     group = max(1, _MAX_TEMPORARY // lattice.vertices.numel())
     filtered = [_filter_channels(lattice, part, blur) for part in flat.split(group, dim=1)]
-    return torch.cat(filtered, dim=1).view(num_images, num_pixels, -1).transpose(1, 2).contiguous()
+    filtered = torch.cat(filtered, dim=1).view(num_images, -1, num_channels).transpose(1, 2)
+    return filtered.reshape(values.shape).to(values.dtype)
 
 
-def bilateral_filter(
-    image: Tensor,
-    values: Tensor,
-    sigma_rgb: float,
-    sigma_xy: float,
-    blur: str,
-    num_threads: int = 0,
-) -> Tensor:
-    """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W)."""
-    features = bilateral_features(image, sigma_rgb, sigma_xy)
-    if _outgrow_type(features):
-        check_resolved("image", features)
-        sigmas = sigma_rgb, sigma_xy
-        return bilateral_filter(image.double(), values.double(), *sigmas, blur).to(values.dtype)
-    return permutohedral_filter(features, values.flatten(2), blur).view_as(values)
+def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Filter ``values`` (N, K, *S) in both orders, and sum up what the region (N, *S) gets.
+
+    Returns:
+        The filtered values (N, K, *S); ``values' filtered`` (N, K), which is kept within each
+        channel; ``region' filtered`` (N, K), the degrees.
+    """
+    filtered = filter(lattice, values, BLUR_BOTH)
+    kept = (values * filtered).flatten(2).sum(2)
+    degrees = (region.unsqueeze(1) * filtered).flatten(2).sum(2)
+    return filtered, kept, degrees
 
 
 def _outgrow_type(features: Tensor) -> bool:
@@ -91,27 +91,27 @@ def _outgrow_type(features: Tensor) -> bool:
     return not (factors.abs() @ largest).max() < limit  # NaN is not below, either
 
 
-def check_resolved(name: str, features: Tensor) -> None:
+def check_resolved(features: Tensor, has_position: bool) -> None:
     """Raise for ``features`` that outgrow their type where there is no wider one."""
     if features.dtype == torch.float64:
+        name = "image" if has_position else "features"
         raise ValueError(
             f"{name} over the bandwidth must be finite and within what float64 resolves: "
             "use a larger bandwidth"
         )
 
 
-def bilateral_features(image: Tensor, sigma_rgb: float, sigma_xy: float) -> Tensor:
-    """Position and colour of every pixel over their bandwidths: (N, 2 + C, H*W), order x, y, C."""
-    num_images, _, height, width = image.shape
+def compute_features(planes: Tensor, bandwidth: float, position_bandwidth: float | None) -> Tensor:
+    """The features (N, D, P) of the pixels: x, y if there is a bandwidth for them, and planes."""
     # Tensors, since CUDA multiplies by the inverse of a number: another float in the last bit.
-    sigma_rgb, sigma_xy = image.new_full((), sigma_rgb), image.new_full((), sigma_xy)
-    y, x = torch.meshgrid(
-        torch.arange(height, device=image.device, dtype=image.dtype) / sigma_xy,
-        torch.arange(width, device=image.device, dtype=image.dtype) / sigma_xy,
-        indexing="ij",
-    )
-    position = torch.stack((x, y)).expand(num_images, 2, height, width)
-    return torch.cat((position, image / sigma_rgb), dim=1).flatten(2)
+    features = planes / planes.new_full((), bandwidth)  # (N, C, *S)
+    if position_bandwidth is None:
+        return features.flatten(2)
+    shape = planes.shape[2:]
+    axes = [torch.arange(size, device=planes.device, dtype=planes.dtype) for size in shape]
+    position = torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1])  # x comes first
+    position = position / planes.new_full((), position_bandwidth)
+    return torch.cat((position.expand(len(planes), *position.shape), features), dim=1).flatten(2)
 
 
 def build_lattice(features: Tensor) -> Lattice:

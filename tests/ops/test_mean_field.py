@@ -210,7 +210,6 @@ def test_an_empty_batch_stays_empty():
         (dict(bilateral_sigma_xy=0), ValueError, "bilateral_sigma_xy must be positive"),
         (dict(bilateral_sigma_rgb=-1), ValueError, "bilateral_sigma_rgb must be positive"),
         (dict(gaussian_sigma_xy=torch.nan), ValueError, "gaussian_sigma_xy must be positive"),
-        (dict(num_threads=0), ValueError, "num_threads must be at least 1"),
     ],
 )
 def test_mistakes_are_told(change, error, message):

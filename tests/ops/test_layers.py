@@ -9,9 +9,10 @@ from mmseg_rloss.ops import (
     DenseEnergyLoss,
     KernelCutLoss,
     NormalizedCutLoss,
+    Scene,
     backends,
 )
-from mmseg_rloss.ops.backends.reference import lattice as reference
+from mmseg_rloss.ops.backends.native import lattice as native
 from tests.ops.affinities import SIGMAS, random_case
 
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)
@@ -124,9 +125,129 @@ def test_exports(layer):
     torch.testing.assert_close(exported(*maps), layer(*maps))
 
 
+def counted(monkeypatch):
+    """The names of the lattice's functions, as they are called from now on."""
+    calls = []
+    for name in ("build", "filter", "associate"):
+        function = getattr(native, name)
+        monkeypatch.setattr(
+            native, name, lambda *args, f=function, n=name: calls.append(n) or f(*args)
+        )
+    return calls
+
+
+def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monkeypatch):
+    maps = maps_of(layer, random_case())
+    calls = counted(monkeypatch)
+    segmentation = maps[1].requires_grad_()
+    loss = layer(*maps)
+    gated = isinstance(layer, DenseEnergyLoss)
+    assert calls == ["build", "filter" if gated else "associate"]
+    torch.autograd.grad(loss, segmentation)
+    cut = isinstance(layer, (NormalizedCutLoss, KernelCutLoss))  # filters the region
+    assert calls[2:] == ["filter"] * (gated or cut)
+
+
+def from_logits(layer, case, logits, scene=None):
+    """The loss of logits, and its gradient with respect to them."""
+    scene = scene or Scene(case.image, case.region)
+    labels = (case.label,) if isinstance(layer, DenseEnergyLoss) else ()
+    logits = logits.detach().requires_grad_()
+    loss = layer.from_logits(scene, logits, *labels)
+    return loss, torch.autograd.grad(loss, logits)[0]
+
+
+def from_probabilities(layer, case, logits):
+    """The same through a map of probabilities at full size, in float32 at least."""
+    logits = logits.detach().requires_grad_()
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if wide.shape[2:] != case.image.shape[2:]:
+        wide = nn.functional.interpolate(wide, case.image.shape[2:], mode="bilinear")
+    one_channel = wide.shape[1] == 1
+    wide = torch.cat([-wide, wide], 1).sigmoid() if one_channel else wide.softmax(1)
+    labels = (case.label,) if isinstance(layer, DenseEnergyLoss) else ()
+    loss = layer(case.image, wide, case.region, *labels)
+    return loss, torch.autograd.grad(loss, logits)[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scale_factor", [1.0, 0.5, 0.7])
+def test_from_logits_it_is_the_loss_of_their_probabilities(layer, scale_factor, dtype):
+    layer.scale_factor = scale_factor
+    case = random_case(height=11, width=9)
+    logits = case.logits.to(dtype)
+    torch.testing.assert_close(
+        from_logits(layer, case, logits), from_probabilities(layer, case, logits)
+    )
+
+
+def test_one_channel_of_logits_is_a_foreground(layer):
+    case = random_case(classes=1)
+    torch.testing.assert_close(
+        from_logits(layer, case, case.logits), from_probabilities(layer, case, case.logits)
+    )
+
+
+def test_logits_of_another_size_are_scaled_to_the_images(layer):
+    case = random_case(height=12, width=16)
+    logits = torch.randn(2, 3, 3, 4)
+    torch.testing.assert_close(
+        from_logits(layer, case, logits), from_probabilities(layer, case, logits)
+    )
+
+
+def test_from_logits_compiles_without_a_graph_break(layer):
+    torch.compiler.reset()
+    case = random_case()
+    labels = (case.label,) if isinstance(layer, DenseEnergyLoss) else ()
+
+    def loss(logits):
+        return layer.from_logits(Scene(case.image, case.region), logits, *labels)
+
+    logits = case.logits.float().requires_grad_()
+    value = torch.compile(loss, fullgraph=True, backend="aot_eager")(logits)
+    torch.testing.assert_close(
+        (value, torch.autograd.grad(value, logits)[0]), from_logits(layer, case, logits)
+    )
+
+
+def test_losses_of_one_scene_share_its_lattices(monkeypatch):
+    case = random_case()
+    logits = case.logits.float()
+    scene = Scene(case.image, case.region)
+    layers = [DenseCRFLoss(**PARAMETERS), NormalizedCutLoss(**PARAMETERS)]
+    expected = [from_logits(layer, case, logits) for layer in layers]
+    calls = counted(monkeypatch)
+    shared = [from_logits(layer, case, logits, scene) for layer in layers]
+    torch.testing.assert_close(shared, expected, rtol=0, atol=0)
+    assert calls.count("build") == 1
+    from_logits(DenseCRFLoss(**PARAMETERS | dict(sigma_xy=5.0)), case, logits, scene)
+    assert calls.count("build") == 2
+
+
+def test_a_scene_of_normalized_images_is_that_of_the_images():
+    case = random_case()
+    mean, std = torch.tensor([123.7, 116.3, 103.5]), torch.tensor([58.4, 57.1, 57.4])
+    mean, std = mean.view(3, 1, 1), std.view(3, 1, 1)
+    scene = Scene((case.image - mean) / std, case.region, mean=mean, std=std)
+    torch.testing.assert_close(scene.image(), case.image)
+    torch.testing.assert_close(scene.image(0.5), case.image[..., ::2, ::2])
+    layer = DenseCRFLoss(**PARAMETERS)
+    torch.testing.assert_close(
+        from_logits(layer, case, case.logits, scene), from_logits(layer, case, case.logits)
+    )
+
+
 @pytest.mark.parametrize(
     "parameter, value",
-    [("sigma_rgb", 0), ("sigma_xy", -1.0), ("scale_factor", 1.5), ("scale_factor", "1")],
+    [
+        ("sigma_rgb", 0),
+        ("sigma_xy", -1.0),
+        ("scale_factor", 1.5),
+        ("scale_factor", "1"),
+        ("weight", float("nan")),
+        ("weight", None),
+    ],
 )
 @pytest.mark.parametrize("kind", [DenseCRFLoss, DenseEnergyLoss, NormalizedCutLoss, KernelCutLoss])
 def test_parameters_are_checked_when_the_layer_is_built(kind, parameter, value):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .gaussian_filter import bilateral_filter, check_positive, permutohedral_filter
-from .threads import check_num_threads
+from .checks import check_count, check_not_negative, check_positive
+from .lattice import Lattice
 
 # Of a class in the unary terms, so that no prediction is beyond doubt; pydensecrf's, too.
 MIN_PROBABILITY = 1e-5
@@ -26,7 +25,6 @@ def dense_crf_inference(
     bilateral_sigma_rgb: float = 13.0,
     gaussian_weight: float = 3.0,
     gaussian_sigma_xy: float = 3.0,
-    num_threads: int | None = None,
 ) -> Tensor:
     """Refine class probabilities by mean-field inference in the fully connected CRF.
 
@@ -53,7 +51,6 @@ def dense_crf_inference(
         bilateral_sigma_rgb: Its bandwidth of every colour channel, in grey levels (0-255).
         gaussian_weight: Weight of the Gaussian kernel of position alone; 0 leaves it out.
         gaussian_sigma_xy: Its bandwidth, in pixels.
-        num_threads: As in :func:`~mmseg_rloss.ops.permutohedral_filter`.
 
     Returns:
         (N, K, H, W) refined probabilities, of the type and on the device of ``probabilities``. They
@@ -64,13 +61,12 @@ def dense_crf_inference(
         ValueError: Shapes do not match, or a value is out of its range.
     """
     _check_tensors(image, probabilities)
-    _check_iterations(iterations)
-    _check_weight("bilateral_weight", bilateral_weight)
+    check_count("iterations", iterations)
+    check_not_negative("bilateral_weight", bilateral_weight)
     check_positive("bilateral_sigma_xy", bilateral_sigma_xy)
     check_positive("bilateral_sigma_rgb", bilateral_sigma_rgb)
-    _check_weight("gaussian_weight", gaussian_weight)
+    check_not_negative("gaussian_weight", gaussian_weight)
     check_positive("gaussian_sigma_xy", gaussian_sigma_xy)
-    check_num_threads(num_threads)
     if len(probabilities) == 0:
         return probabilities.clone()
 
@@ -78,18 +74,14 @@ def dense_crf_inference(
     compute_type = torch.promote_types(probabilities.dtype, torch.float32)
     log_probabilities = probabilities.to(compute_type).clamp(MIN_PROBABILITY, 1).log()  # -U
 
-    def bilateral(values: Tensor) -> Tensor:
+    kernels = []
+    if bilateral_weight > 0:
         sigmas = bilateral_sigma_rgb, bilateral_sigma_xy
-        return bilateral_filter(image, values, *sigmas, symmetric=False, num_threads=num_threads)
-
-    def gaussian(values: Tensor) -> Tensor:
-        return _spatial_filter(values, gaussian_sigma_xy, num_threads)
-
-    kernels = [
-        (weight, kernel)
-        for weight, kernel in ((bilateral_weight, bilateral), (gaussian_weight, gaussian))
-        if weight > 0
-    ]
+        lattice = Lattice.from_image(image.to(compute_type), *sigmas)
+        kernels.append((bilateral_weight, _filter_by(lattice)))
+    if gaussian_weight > 0:
+        lattice = _spatial_lattice(log_probabilities, gaussian_sigma_xy)
+        kernels.append((gaussian_weight, _filter_of_position(lattice)))
     return _mean_field(log_probabilities, kernels, iterations).to(probabilities.dtype)
 
 
@@ -110,18 +102,27 @@ def _mean_field(
     return marginals
 
 
-def _spatial_filter(values: Tensor, sigma_xy: float, num_threads: int | None) -> Tensor:
-    """Filter (N, K, H, W) by a Gaussian of position: one lattice, the same for all images."""
-    shape = values.shape
-    height, width = shape[-2:]
-    x = torch.arange(width, device=values.device, dtype=values.dtype) / sigma_xy
-    y = torch.arange(height, device=values.device, dtype=values.dtype) / sigma_xy
+def _filter_by(lattice: Lattice) -> Callable[[Tensor], Tensor]:
+    return lambda values: lattice.filter(values, symmetric=False)
+
+
+def _spatial_lattice(like: Tensor, sigma_xy: float) -> Lattice:
+    """The lattice of the positions in (N, K, H, W): one, the same for all images."""
+    height, width = like.shape[-2:]
+    x = torch.arange(width, device=like.device, dtype=like.dtype) / sigma_xy
+    y = torch.arange(height, device=like.device, dtype=like.dtype) / sigma_xy
     features = torch.stack((x.repeat(height), y.repeat_interleave(width)))  # (2, H*W)
-    values = values.reshape(1, -1, height * width)  # (1, N*K, H*W)
-    filtered = permutohedral_filter(
-        features[None], values, symmetric=False, num_threads=num_threads
-    )
-    return filtered.view(shape)
+    return Lattice.from_features(features[None])
+
+
+def _filter_of_position(lattice: Lattice) -> Callable[[Tensor], Tensor]:
+    """Filter (N, K, H, W) as the channels of one image."""
+
+    def filter_all(values: Tensor) -> Tensor:
+        flat = values.reshape(1, -1, values.shape[2] * values.shape[3])  # (1, N*K, H*W)
+        return lattice.filter(flat, symmetric=False).view(values.shape)
+
+    return filter_all
 
 
 def _check_tensors(image: Tensor, probabilities: Tensor) -> None:
@@ -166,17 +167,3 @@ def _check_range(probabilities: Tensor) -> None:
             f"probabilities must be in [0, 1], but range from {least:g} to {most:g}: pass "
             "logits.softmax(dim=1)"
         )
-
-
-def _check_iterations(iterations: int) -> None:
-    if isinstance(iterations, bool) or not isinstance(iterations, int):
-        raise TypeError(f"iterations must be an int, not {type(iterations).__name__}")
-    if iterations < 0:
-        raise ValueError(f"iterations must be 0 or more, not {iterations}")
-
-
-def _check_weight(name: str, weight: float) -> None:
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-        raise TypeError(f"{name} must be a number, not {type(weight).__name__}")
-    if not 0 <= weight < math.inf:
-        raise ValueError(f"{name} must be finite and not negative, not {weight}")

@@ -5,8 +5,10 @@ import functools
 import pytest
 import torch
 
+from mmseg_rloss.ops import set_num_threads
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.backends.reference import lattice as reference
+from tests.ops.filters import filter_by_features, filter_by_image
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 
@@ -17,10 +19,10 @@ BLURS = ["both", "ascending", "descending"]
 every_instruction_set = pytest.mark.parametrize("instruction_set", native.instruction_sets())
 
 
-def native_filter(features, values, blur="both", num_threads=1, instruction_set=None):
-    """Filter values (N, K, P) by features (N, D, P) with a chosen instruction set."""
-    instruction_set = instruction_set or native.instruction_sets()[-1]
-    return native.run(features, 1.0, 0.0, 0, values, blur, num_threads, instruction_set)
+@pytest.fixture(autouse=True)
+def threads():
+    yield set_num_threads
+    set_num_threads(None)
 
 
 @functools.cache
@@ -28,7 +30,7 @@ def golden_case(name, dtype, blur):
     golden = load(name)
     image, segmentation = (tensor.to(dtype) for tensor in golden.scaled())
     sigmas = golden.sigma_rgb, golden.sigma_xy * golden.scale_factor
-    expected = reference.bilateral_filter(image, segmentation, *sigmas, blur)
+    expected = filter_by_image(image, segmentation, *sigmas, blur)
     return image, segmentation, sigmas, expected
 
 
@@ -38,8 +40,8 @@ def golden_case(name, dtype, blur):
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_images(name, dtype, blur, instruction_set):
     image, segmentation, sigmas, expected = golden_case(name, dtype, blur)
-    width = image.shape[-1]
-    result = native.run(image, *sigmas, width, segmentation, blur, 2, instruction_set)
+    options = dict(backend=native, instruction_set=instruction_set)
+    result = filter_by_image(image, segmentation, *sigmas, blur, **options)
     assert relative_error(result, expected) < TOLERANCE[dtype]
 
 
@@ -50,8 +52,9 @@ def test_any_number_of_features(dim, dtype, instruction_set):
     torch.manual_seed(dim)
     features = 3 * torch.randn(2, dim, 333, dtype=dtype)
     values = torch.randn(2, 5, 333, dtype=dtype)
-    expected = reference.permutohedral_filter(features, values, "both")
-    result = native_filter(features, values, instruction_set=instruction_set)
+    expected = filter_by_features(features, values)
+    options = dict(backend=native, instruction_set=instruction_set)
+    result = filter_by_features(features, values, **options)
     assert relative_error(result, expected) < TOLERANCE[dtype]
 
 
@@ -60,8 +63,9 @@ def test_any_number_of_features(dim, dtype, instruction_set):
 def test_any_number_of_channels(channels, instruction_set):
     torch.manual_seed(channels)
     features, values = 2 * torch.randn(1, 5, 130), torch.randn(1, channels, 130)
-    expected = reference.permutohedral_filter(features, values, "both")
-    result = native_filter(features, values, instruction_set=instruction_set)
+    expected = filter_by_features(features, values)
+    options = dict(backend=native, instruction_set=instruction_set)
+    result = filter_by_features(features, values, **options)
     assert relative_error(result, expected) < TOLERANCE[torch.float32]
 
 
@@ -70,7 +74,7 @@ def test_any_number_of_channels(channels, instruction_set):
 def any_size(height, width):
     torch.manual_seed(height + width)
     image, values = photo(height, width, batch=2), torch.rand(2, 3, height, width)
-    return image, values, reference.bilateral_filter(image, values, 20.0, 30.0, "both")
+    return image, values, filter_by_image(image, values, 20.0, 30.0)
 
 
 # The last has two tiles, of which the second ends within a block and a row.
@@ -80,7 +84,8 @@ def any_size(height, width):
 )
 def test_any_size(size, instruction_set):
     image, values, expected = any_size(*size)
-    result = native.run(image, 20.0, 30.0, size[1], values, "both", 2, instruction_set)
+    options = dict(backend=native, instruction_set=instruction_set)
+    result = filter_by_image(image, values, 20.0, 30.0, **options)
     assert relative_error(result, expected) < TOLERANCE[torch.float32]
 
 
@@ -90,8 +95,8 @@ def test_keys_of_every_width(sigma_rgb):
     torch.manual_seed(1)
     image = torch.randint(0, 256, (1, 3, 30, 31)).double()
     values = torch.rand(1, 3, 30, 31, dtype=torch.float64)
-    expected = reference.bilateral_filter(image, values, sigma_rgb, 10.0, "both")
-    result = native.bilateral_filter(image, values, sigma_rgb, 10.0, "both", 1)
+    expected = filter_by_image(image, values, sigma_rgb, 10.0)
+    result = filter_by_image(image, values, sigma_rgb, 10.0, backend=native)
     assert relative_error(result, expected) < TOLERANCE[torch.float64]
 
 
@@ -101,59 +106,84 @@ def test_tiny_bandwidths_in_float32(sigma_rgb, instruction_set):
     """Coordinates in the thousands and beyond leave float32 no bits for the simplex."""
     torch.manual_seed(1)
     image, values = torch.randint(0, 256, (1, 3, 30, 31)).float(), torch.rand(1, 3, 30, 31)
-    expected = reference.bilateral_filter(image.double(), values.double(), sigma_rgb, 9.0, "both")
-    result = native.run(image, sigma_rgb, 9.0, 31, values, "both", 1, instruction_set)
+    expected = filter_by_image(image.double(), values.double(), sigma_rgb, 9.0)
+    options = dict(backend=native, instruction_set=instruction_set)
+    result = filter_by_image(image, values, sigma_rgb, 9.0, **options)
     assert result.dtype == torch.float32
     assert relative_error(result, expected) < TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_what_float64_does_not_resolve_is_refused(dtype):
-    image, values = 255 * torch.rand(1, 3, 4, 5, dtype=dtype), torch.rand(1, 2, 4, 5, dtype=dtype)
+    image = 255 * torch.rand(1, 3, 4, 5, dtype=dtype)
     with pytest.raises(ValueError, match="image .* larger bandwidth"):
-        native.bilateral_filter(image, values, 1e-12, 10.0, "both", 1)
+        native.build(image, 1e-12, 10.0)
 
 
 def test_ties_fall_as_in_the_twin():
     """Constant features put every pixel on a lattice point, where all remainders are equal."""
     features, values = torch.zeros(1, 5, 40), torch.rand(1, 2, 40)
-    expected = reference.permutohedral_filter(features, values, "both")
-    assert relative_error(native_filter(features, values), expected) < 2e-6
+    expected = filter_by_features(features, values)
+    assert relative_error(filter_by_features(features, values, backend=native), expected) < 2e-6
 
 
 @pytest.mark.parametrize("size", [(257, 257), (90, 101)])
-def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size):
+def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, threads):
     torch.manual_seed(0)
     image, values = photo(*size, batch=3), torch.rand(3, 21, *size)
-    results = [
-        native.run(image, 15.0, 50.0, size[1], values, "both", threads, instruction_set)
-        for threads in (1, 2, 5)
-        for instruction_set in native.instruction_sets()
-    ]
-    assert all(torch.equal(result, results[0]) for result in results[1:])
+    region = (torch.rand(3, *size) < 0.7).float()
+    results = []
+    for count in (1, 2, 5):
+        threads(count)
+        for instruction_set in native.instruction_sets():
+            options = dict(instruction_set=instruction_set)
+            lattice = native.build(image, 15.0, 50.0, **options)
+            filtered = native.filter(lattice, values, "both", **options)
+            results.append((filtered, *native.associate(lattice, values, region, **options)))
+    for result in results:
+        assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
 
 
-def test_images_of_unequal_work_are_each_filtered_as_alone():
+def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
     """Threads that are done with one image help with another, here in two groups of channels."""
     torch.manual_seed(0)
     images, values = photo(150, 160, batch=5), torch.rand(5, 40, 150, 160)
     images[1] = 100.0  # few lattice points
     images[3] = 255 * torch.rand(3, 150, 160)  # many
+    threads(1)
     alone = [
-        native.bilateral_filter(image[None], values[i : i + 1], 15.0, 20.0, "both", 1)
+        filter_by_image(image[None], values[i : i + 1], 15.0, 20.0, backend=native)
         for i, image in enumerate(images)
     ]
-    for threads in (2, 3, 8):
-        together = native.bilateral_filter(images, values, 15.0, 20.0, "both", threads)
+    for count in (2, 3, 8):
+        threads(count)
+        together = filter_by_image(images, values, 15.0, 20.0, backend=native)
         assert torch.equal(together, torch.cat(alone))
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
-def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(threads):
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("channels", [1, 21, 40])
+def test_associations_are_the_sums(channels, dtype):
+    """Here of several tiles and, with 40 channels, in two groups."""
+    torch.manual_seed(0)
+    image, values = photo(150, 260, batch=2).to(dtype), torch.rand(2, channels, 150, 260).to(dtype)
+    region = torch.rand(2, 150, 260).to(dtype)
+    lattice = native.build(image, 15.0, 20.0)
+    filtered, kept, degrees = native.associate(lattice, values, region)
+    assert torch.equal(filtered, native.filter(lattice, values, "both"))
+    expected = (values * filtered).double().sum((2, 3))
+    torch.testing.assert_close(kept.double(), expected, rtol=TOLERANCE[dtype], atol=0)
+    expected = (region.unsqueeze(1) * filtered).double().sum((2, 3))
+    torch.testing.assert_close(degrees.double(), expected, rtol=TOLERANCE[dtype], atol=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count, threads):
     images, values = photo(150, 160, batch=5), torch.rand(5, 2, 150, 160)
     values[2, 1, 3, 4] = float("nan")
+    threads(count)
     with pytest.raises(ValueError, match="values must be finite"):
-        native.bilateral_filter(images, values, 15.0, 20.0, "both", threads)
+        filter_by_image(images, values, 15.0, 20.0, backend=native)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
@@ -163,6 +193,15 @@ def test_both_refuse_what_is_not_finite(backend, bad):
     spoilt_image, spoilt_values = image.clone(), values.clone()
     spoilt_image[0, 1, 2, 3] = spoilt_values[0, 1, 2, 3] = bad
     with pytest.raises(ValueError, match="image .*must be finite"):
-        backend.bilateral_filter(spoilt_image, values, 15.0, 20.0, "both", 1)
+        backend.build(spoilt_image, 15.0, 20.0)
     with pytest.raises(ValueError, match="values must be finite"):
-        backend.bilateral_filter(image, spoilt_values, 15.0, 20.0, "both", 1)
+        filter_by_image(image, spoilt_values, 15.0, 20.0, backend=backend)
+
+
+def test_more_features_than_the_kernels_take_go_to_the_twin():
+    features, values = torch.randn(1, 40, 30), torch.rand(1, 3, 30)
+    result = filter_by_features(features, values, backend=native)
+    assert torch.equal(result, filter_by_features(features, values))
+    region = torch.ones(1, 30)
+    _, kept, _ = native.associate(native.build(features, 1.0, None), values, region)
+    torch.testing.assert_close(kept, (values * result).sum(2))

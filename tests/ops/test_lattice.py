@@ -9,10 +9,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmseg_rloss.ops import bilateral_filter, gaussian_filter_exact, permutohedral_filter
+from mmseg_rloss.ops import (
+    Lattice,
+    bilateral_filter,
+    gaussian_filter_exact,
+    permutohedral_filter,
+    set_num_threads,
+)
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.backends.reference import lattice as reference
-from mmseg_rloss.ops.library import autograd_op
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 
@@ -70,7 +75,7 @@ def test_shape_of_the_kernel_on_photos(name):
     golden = load(name)
     image, values = golden.scaled()
     sigmas = golden.sigma_rgb, golden.sigma_xy * golden.scale_factor
-    exact = gaussian_filter_exact(reference.bilateral_features(image, *sigmas), values.flatten(2))
+    exact = gaussian_filter_exact(reference.compute_features(image, *sigmas), values.flatten(2))
     scale, error = shape_error(bilateral_filter(image, values, *sigmas).flatten(2), exact)
     assert 0.5 < scale < 0.65 and error < 0.1  # measured for the original: 0.53 to 0.60, 8 to 10 %
 
@@ -93,6 +98,82 @@ def test_bilateral_filter_is_the_permutohedral_filter_of_position_and_colour():
     features = torch.cat((position / 20, image / 15), dim=1).flatten(2)
     expected = permutohedral_filter(features, values.flatten(2)).view_as(values)
     torch.testing.assert_close(bilateral_filter(image, values, **SIGMAS), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_lattice_filters_any_values_any_number_of_times(dtype):
+    image = photo(12, 17, batch=2)
+    lattice = Lattice.from_image(image.to(dtype), **SIGMAS)
+    for channels, symmetric in ((4, True), (1, False), (40, True), (4, False)):
+        values = torch.rand(2, channels, 12, 17).to(dtype)
+        filtered = lattice.filter(values, symmetric=symmetric)
+        expected = bilateral_filter(image.to(dtype), values, **SIGMAS, symmetric=symmetric)
+        assert torch.equal(filtered, expected) and filtered.dtype == dtype
+
+
+def built(monkeypatch):
+    """Count the lattices that are built from now on."""
+    count = []
+    for backend in (native, reference):
+        build = backend.build
+        monkeypatch.setattr(
+            backend, "build", lambda *arguments, b=build: count.append(arguments) or b(*arguments)
+        )
+    return count
+
+
+def test_the_gradients_use_the_lattice_that_the_forward_has_built(monkeypatch):
+    count = built(monkeypatch)
+    image, values = photo(6, 5).double(), torch.rand(1, 3, 6, 5).double().requires_grad_()
+
+    def energy(values):
+        return (values * bilateral_filter(image, values, **SIGMAS)).sum()
+
+    (grad,) = torch.autograd.grad(energy(values), values, create_graph=True)
+    grad.square().sum().backward()
+    assert len(count) == 1
+    torch.compile(energy, fullgraph=True, backend="aot_eager")(values).backward()
+    assert len(count) == 2
+
+
+def test_a_lattice_that_got_lost_on_the_way_is_built_again(monkeypatch):
+    count = built(monkeypatch)
+    image, values = photo(6, 5), torch.rand(1, 3, 6, 5)
+    token = torch.ops.mmseg_rloss.build_lattice(image, 15.0, 20.0)
+    for _ in range(2):
+        copy = token.clone()  # has the byte, but not the lattice
+        for _ in range(2):
+            filtered = torch.ops.mmseg_rloss.filter_on_lattice(
+                image, copy, values, 15.0, 20.0, "both"
+            )
+            assert torch.equal(filtered, bilateral_filter(image, values, 15.0, 20.0))
+    assert len(count) == 1 + 2 + 4
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 5, 4), (2, 3, 3, 7)])
+def test_gradcheck_of_associations(shape):
+    lattice = Lattice.from_image(photo(*shape[2:], batch=shape[0]).double(), 30, 3)
+    values = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+    region = torch.rand(shape[0], *shape[2:], dtype=torch.float64)
+
+    def associate(values):
+        return tuple(lattice.associate(values, region))
+
+    assert torch.autograd.gradcheck(associate, values)
+    assert torch.autograd.gradgradcheck(associate, values)
+
+
+def test_exports():
+    image = photo(6, 5)
+
+    class Filter(torch.nn.Module):
+        def forward(self, image, values):
+            return bilateral_filter(image, values, **SIGMAS)
+
+    values = torch.rand(1, 3, 6, 5)
+    exported = torch.export.export(Filter(), (image, values)).module()
+    other = photo(6, 5)
+    assert torch.equal(exported(other, values), bilateral_filter(other, values, **SIGMAS))
 
 
 def as_matrix(symmetric: bool) -> torch.Tensor:
@@ -135,21 +216,6 @@ def test_gradcheck_of_any_features(dim):
     assert torch.autograd.gradcheck(lambda v: permutohedral_filter(features, v), values)
 
 
-def test_gradcheck_of_the_fallback_for_a_torch_without_custom_ops():
-    features = torch.randn(1, 3, 6, dtype=torch.float64)
-    values = torch.rand(1, 2, 6, dtype=torch.float64, requires_grad=True)
-
-    def forward(features, values, blur):
-        return reference.permutohedral_filter(features, values, blur)
-
-    def adjoint(features, grad, blur):
-        assert blur == "ascending"
-        return forward(features, grad, "descending")
-
-    op = autograd_op(forward, adjoint)
-    assert torch.autograd.gradcheck(lambda v: op(features, v, "ascending"), values)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_types_come_back_as_they_went_in(dtype):
     image, values = photo(9, 8), torch.rand(1, 2, 9, 8)
@@ -164,12 +230,15 @@ def test_types_come_back_as_they_went_in(dtype):
 
 def test_opcheck():
     ops = torch.ops.mmseg_rloss
-    values = torch.rand(2, 3, 6, 5, requires_grad=True)
-    image = photo(6, 5, batch=2)
-    torch.library.opcheck(ops.bilateral_filter, (image, values, 15.0, 20.0, "both", 1))
-    features = torch.randn(2, 4, 30)
-    flat = torch.rand(2, 3, 30, requires_grad=True)
-    torch.library.opcheck(ops.permutohedral_filter, (features, flat, "ascending", 1))
+    image, values = photo(6, 5, batch=2), torch.rand(2, 3, 6, 5, requires_grad=True)
+    region = torch.ones(2, 6, 5)
+    torch.library.opcheck(ops.build_lattice, (image, 15.0, 20.0))
+    token = ops.build_lattice(image, 15.0, 20.0)
+    torch.library.opcheck(ops.filter_on_lattice, (image, token, values, 15.0, 20.0, "both"))
+    torch.library.opcheck(ops.associate_on_lattice, (image, token, values, region, 15.0, 20.0))
+    features, flat = torch.randn(2, 4, 30), torch.rand(2, 3, 30, requires_grad=True)
+    token = ops.build_lattice(features, 1.0, None)
+    torch.library.opcheck(ops.filter_on_lattice, (features, token, flat, 1.0, None, "ascending"))
 
 
 def test_compiles_without_a_graph_break():
@@ -211,19 +280,19 @@ def test_nothing_is_modified():
 def test_safe_from_several_python_threads():
     images = [photo(40, 50) for _ in range(8)]
     values = torch.rand(1, 5, 40, 50)
-    expected = [bilateral_filter(image, values, **SIGMAS, num_threads=2) for image in images]
+    set_num_threads(2)
+    expected = [bilateral_filter(image, values, **SIGMAS) for image in images]
     results: dict[int, list[torch.Tensor]] = {}
 
     def work(i: int) -> None:
-        results[i] = [
-            bilateral_filter(images[i], values, **SIGMAS, num_threads=2) for _ in range(5)
-        ]
+        results[i] = [bilateral_filter(images[i], values, **SIGMAS) for _ in range(5)]
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(8)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    set_num_threads(None)
     for i, result in results.items():
         assert all(torch.equal(filtered, expected[i]) for filtered in result)
     assert len(results) == 8
@@ -275,7 +344,6 @@ BAD_ARGUMENTS = {
     "sigma negative": (dict(sigma_xy=-1.0), ValueError, "sigma_xy must be positive"),
     "sigma NaN": (dict(sigma_xy=float("nan")), ValueError, "sigma_xy must be positive"),
     "sigma no number": (dict(sigma_rgb="15"), TypeError, "sigma_rgb must be a number"),
-    "no thread": (dict(num_threads=0), ValueError, "num_threads must be at least 1"),
     "NaN in image": (dict(image=torch.full((1, 3, 4, 4), torch.nan)), ValueError, "image must be"),
     "infinite image": (dict(image=torch.full((1, 3, 4, 4), torch.inf)), ValueError, "image must"),
     "NaN in values": (dict(values=torch.full((1, 2, 4, 4), torch.nan)), ValueError, "values must"),

@@ -1,0 +1,140 @@
+"""The checks of arguments: once, at the public functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise unless ``value`` is a positive, finite number."""
+    _check_number(name, value)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive and finite, not {value}")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Raise unless ``value`` is a finite number from 0 on."""
+    _check_number(name, value)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, not {value}")
+
+
+def check_finite(name: str, value: float) -> None:
+    """Raise unless ``value`` is a finite number."""
+    _check_number(name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}")
+
+
+def _check_number(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise unless ``value`` is an integer from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{name} must be 0 or more, not {value}")
+
+
+def check_tensor(name: str, tensor: Tensor, axes: tuple[str, ...]) -> None:
+    """Raise unless ``tensor`` is a real tensor with these axes, none of which but N is empty."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+    shape = tuple(tensor.shape)
+    if len(shape) != len(axes):
+        raise ValueError(f"{name} must be ({', '.join(axes)}), but its shape is {shape}")
+    if 0 in shape[1:]:
+        raise ValueError(f"{name} ({', '.join(axes)}) must not be empty, but its shape is {shape}")
+    if tensor.is_complex():
+        raise TypeError(f"{name} must be real, not {tensor.dtype}")
+
+
+def check_values(values: Tensor, axes: tuple[str, ...]) -> None:
+    """Raise unless ``values`` can be filtered."""
+    check_tensor("values", values, axes)
+    if not values.is_floating_point():
+        raise TypeError(f"values must be of floating point, not {values.dtype}: use values.float()")
+
+
+def check_same(name: str, first: Tensor, values: Tensor) -> None:
+    """Raise unless ``values`` have the batch, the pixels and the device of the ``first``."""
+    if (first.shape[0], first.shape[2:]) != (values.shape[0], values.shape[2:]):
+        axes = "N, P" if first.ndim == 3 else "N, H and W"
+        raise ValueError(
+            f"{name} and values must agree in {axes}, but their shapes are "
+            f"{tuple(first.shape)} and {tuple(values.shape)}"
+        )
+    if first.device != values.device:
+        raise ValueError(
+            f"{name} and values must be on one device, but are on {first.device} and "
+            f"{values.device}: move one with .to()"
+        )
+
+
+def check_constant(name: str, tensor: Tensor) -> None:
+    """Raise for a tensor that requires a gradient."""
+    if tensor.requires_grad:
+        raise ValueError(
+            f"{name} must not require a gradient: the filter is differentiable in values alone. "
+            f"Pass {name}.detach(), or use gaussian_filter_exact"
+        )
+
+
+def check_energy_parameters(sigma_rgb: float, sigma_xy: float, scale_factor: float) -> None:
+    """Check the parameters of an energy."""
+    check_positive("sigma_rgb", sigma_rgb)
+    check_positive("sigma_xy", sigma_xy)
+    check_positive("scale_factor", scale_factor)
+    if scale_factor > 1:
+        raise ValueError(f"scale_factor must be in (0, 1], not {scale_factor}")
+
+
+def check_energy_maps(maps: Mapping[str, Tensor], scale_factor: float) -> None:
+    """Check what an energy is computed from.
+
+    Args:
+        maps: By the name of the argument, the image (N, C, H, W), the segmentation (N, K, H, W),
+            then maps (N, H, W).
+        scale_factor: Must leave a pixel.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: Sizes do not match.
+    """
+    for name, tensor in maps.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+    image_name, segmentation_name, *_ = maps
+    image, segmentation, *_ = maps.values()
+    shape = tuple(segmentation.shape)
+    axes = {image_name: "(N, C, H, W)", segmentation_name: "(N, K, H, W)"}
+    for name, tensor in maps.items():
+        expected = axes.get(name, "(N, H, W)")
+        if tensor.ndim != expected.count(",") + 1:
+            raise ValueError(f"{name} must be {expected}, but its shape is {tuple(tensor.shape)}")
+        if (tensor.shape[0], *tensor.shape[-2:]) != (shape[0], *shape[-2:]):
+            raise ValueError(
+                f"{name} {tuple(tensor.shape)} must agree in N, H and W with {segmentation_name} "
+                f"{shape}: resize it to the segmentation's size"
+            )
+    if not segmentation.is_floating_point():
+        raise TypeError(
+            f"{segmentation_name} must hold probabilities of floating point, not "
+            f"{segmentation.dtype}: pass logits.softmax(dim=1)"
+        )
+    if 0 in shape[1:] or image.shape[1] == 0:
+        raise ValueError(
+            f"{image_name} {tuple(image.shape)} and {segmentation_name} {shape} must not be "
+            "empty: both need a channel and a pixel"
+        )
+    height, width = shape[-2:]
+    if int(height * scale_factor) == 0 or int(width * scale_factor) == 0:
+        raise ValueError(
+            f"scale_factor {scale_factor} leaves no pixel of {height}x{width}: use a larger one"
+        )

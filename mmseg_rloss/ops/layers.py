@@ -1,0 +1,392 @@
+"""The energies as losses for plain PyTorch: functions of an image, and the original's layers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checks import check_energy_maps, check_energy_parameters, check_finite, check_positive
+from .energies import densecrf_energy, gated_energy, kernel_cut_energy, normalized_cut_energy
+from .probabilities import scaled_probabilities
+from .scene import Scene, scale_nearest
+
+
+def densecrf_loss(
+    image: Tensor,
+    segmentation: Tensor,
+    region_of_interest: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+    *,
+    normalize: bool = False,
+) -> Tensor:
+    """The relaxed dense-CRF energy of a segmentation, averaged over the batch.
+
+    ``-1/N sum_n sum_k S_k' A S_k``, where A holds the Gaussian affinities of position and colour
+    of :func:`~mmseg_rloss.ops.bilateral_filter` (Tang et al., ECCV 2018, eq. 7 without the terms
+    that are constant when the probabilities sum to one). It is negative, and its size grows with
+    the square of the number of pixels within the bandwidths.
+
+    Normalized, it is the share of the affinities within the region R that the segmentation cuts,
+    ``1/N sum_n sum_k S_k' A (R - S_k) / R' A R``: between 0, where neighbours of like colour
+    agree, and 1, whatever the size, the bandwidths and the image. ``R' A R`` is constant.
+
+    Args:
+        image: (N, C, H, W) image with values 0-255, of any real type, on any device.
+        segmentation: (N, K, H, W) class probabilities, of floating point. To normalize, they must
+            sum to one over the classes.
+        region_of_interest: (N, H, W), 1 on pixels that count and 0 elsewhere (padding), of any
+            type, on any device.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the image as given.
+        scale_factor: The energy is computed at this fraction of the size, above 0 and at most 1:
+            image and region are scaled down by nearest neighbour, the segmentation bilinearly,
+            and sigma_xy with them.
+        normalize: Divide the energy of each image by the affinities within its region. An image
+            without a region gives 0.
+
+    Returns:
+        A scalar of type float32 (float64 for a float64 segmentation), with the exact gradient
+        with respect to ``segmentation``. None of the arguments is modified.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: Sizes do not match, or a parameter is out of its range.
+    """
+    maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
+    energy = functools.partial(densecrf_energy, normalize=normalize)
+    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
+
+
+def dense_energy_loss(
+    images: Tensor,
+    segmentations: Tensor,
+    region_of_interest: Tensor,
+    seg_label: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+) -> Tensor:
+    """The dense-CRF energy of a segmentation, gated by its confidence where there are labels.
+
+    ``-1/N sum_n sum_k S_k' G A S_k``, where A holds the Gaussian affinities of position and colour
+    of :func:`~mmseg_rloss.ops.bilateral_filter` and the gate G is 1 on pixels without a label and
+    ``1 - max_k S_k`` on those with one: what the labels have settled weighs little (Zhang et al.,
+    "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation Approach", AAAI
+    2020). Without any label, it is :func:`densecrf_loss`.
+
+    Args:
+        images: As ``image`` in :func:`densecrf_loss`.
+        segmentations: As ``segmentation`` in :func:`densecrf_loss`.
+        region_of_interest: As in :func:`densecrf_loss`.
+        seg_label: (N, 1, H, W) or (N, H, W) labels, 255 where there is none, of any real type, on
+            any device. They are scaled by nearest neighbour.
+        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_xy: As in :func:`densecrf_loss`.
+        scale_factor: As in :func:`densecrf_loss`.
+
+    Returns:
+        A scalar as :func:`densecrf_loss` returns it. The gate is constant for the gradient.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: Sizes do not match, or a parameter is out of its range.
+    """
+    if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
+        seg_label = seg_label.squeeze(1)
+    maps = dict(images=images, segmentations=segmentations, region_of_interest=region_of_interest)
+    maps["seg_label"] = seg_label
+    return _energy_of_probabilities(gated_energy, maps, sigma_rgb, sigma_xy, scale_factor)
+
+
+def normalized_cut_loss(
+    image: Tensor,
+    segmentation: Tensor,
+    region_of_interest: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+) -> Tensor:
+    """The normalized cut of a segmentation, averaged over the batch.
+
+    ``1/N sum_n sum_k S_k' A (R - S_k) / d' S_k`` with the degrees ``d = A R`` of the region R,
+    where A holds the Gaussian affinities of position and colour of
+    :func:`~mmseg_rloss.ops.bilateral_filter` (Tang et al., "Normalized Cut Loss for
+    Weakly-supervised CNN Segmentation", CVPR 2018): for each class, the share of its
+    affinities that is cut. A small class weighs as much as a large one. It is between 0 and K,
+    whatever the size, the bandwidths and the image.
+
+    Args:
+        image: As in :func:`densecrf_loss`.
+        segmentation: As in :func:`densecrf_loss`.
+        region_of_interest: As in :func:`densecrf_loss`.
+        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_xy: As in :func:`densecrf_loss`.
+        scale_factor: As in :func:`densecrf_loss`.
+
+    Returns:
+        A scalar as :func:`densecrf_loss` returns it. A class without any probability within the
+        region adds 0, with a gradient of 0.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: Sizes do not match, or a parameter is out of its range.
+    """
+    maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
+    return _energy_of_probabilities(normalized_cut_energy, maps, sigma_rgb, sigma_xy, scale_factor)
+
+
+def kernel_cut_loss(
+    image: Tensor,
+    segmentation: Tensor,
+    region_of_interest: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+    *,
+    densecrf_weight: float = 1.0,
+) -> Tensor:
+    """The normalized cut and the normalized DenseCRF energy of a segmentation, by one filtering.
+
+    :func:`normalized_cut_loss` plus ``densecrf_weight`` times :func:`densecrf_loss` with
+    ``normalize=True``, both with the same affinities (the kernel cut of Tang et al., ECCV 2018).
+
+    Args:
+        image: As in :func:`densecrf_loss`.
+        segmentation: As in :func:`densecrf_loss`; it must sum to one over the classes.
+        region_of_interest: As in :func:`densecrf_loss`.
+        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_xy: As in :func:`densecrf_loss`.
+        scale_factor: As in :func:`densecrf_loss`.
+        densecrf_weight: Factor of the DenseCRF energy, above 0.
+
+    Returns:
+        A scalar as :func:`normalized_cut_loss` returns it.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: Sizes do not match, or a parameter is out of its range.
+    """
+    check_positive("densecrf_weight", densecrf_weight)
+    maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
+    energy = functools.partial(kernel_cut_energy, densecrf_weight=densecrf_weight)
+    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
+
+
+def _energy_of_probabilities(
+    energy: Callable[..., Tensor],
+    maps: dict[str, Tensor],
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+) -> Tensor:
+    """An energy of full-size probabilities; ``maps`` are the arguments by their names."""
+    check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
+    check_energy_maps(maps, scale_factor)
+    image, segmentation, region_of_interest, *labels = maps.values()
+    segmentation = segmentation.to(torch.promote_types(segmentation.dtype, torch.float32))
+    scene = Scene(image.to(segmentation.device), region_of_interest)
+    if scale_factor != 1:
+        segmentation = F.interpolate(
+            segmentation, scale_factor=scale_factor, mode="bilinear", align_corners=False
+        )
+    region = scene.region(scale_factor, segmentation)  # (N, h, w)
+    affinities = scene.lattice(sigma_rgb, sigma_xy, scale_factor, segmentation.dtype)
+    labels = (_scale_labels(label, scale_factor, region) for label in labels)
+    return energy(segmentation * region.unsqueeze(1), region, affinities, *labels)
+
+
+def _scale_labels(label: Tensor, scale_factor: float, region: Tensor) -> Tensor:
+    """(N, H, W) to (N, h, w), on the device of the region."""
+    return scale_nearest(label.to(region.device).unsqueeze(1), scale_factor).squeeze(1)
+
+
+class EnergyLayer(nn.Module):
+    """A weighted energy with its parameters: what the layers have in common.
+
+    Args:
+        weight: Factor of the energy.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+
+    Raises:
+        TypeError: A parameter is no number.
+        ValueError: A parameter is out of its range.
+    """
+
+    def __init__(
+        self, weight: float, sigma_rgb: float, sigma_xy: float, scale_factor: float
+    ) -> None:
+        super().__init__()
+        check_finite("weight", weight)
+        check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
+        self.weight = weight
+        self.sigma_rgb = sigma_rgb
+        self.sigma_xy = sigma_xy
+        self.scale_factor = scale_factor
+
+    def energy(self, segmentation: Tensor, region: Tensor, *affinities_and_labels) -> Tensor:
+        """The energy (``energies.py``) that a subclass weighs."""
+        raise NotImplementedError
+
+    def from_logits(self, scene: Scene, logits: Tensor, seg_label: Tensor | None = None) -> Tensor:
+        """``weight`` times the energy of logits, without a map of probabilities at full size.
+
+        Args:
+            scene: The images (N, C, H, W) and their region of interest, on the device of the
+                logits. Losses that share a scene share its lattices.
+            logits: (N, K, h, w) of any floating-point type, scaled bilinearly to the images' size
+                if they have another. One channel is taken as the logits of a foreground
+                (sigmoid), more go through a softmax, in float32 (float64 for float64 logits).
+            seg_label: (N, H, W) labels for a DenseEnergyLoss, 255 where there is none.
+
+        Returns:
+            A scalar, as the loss of the same probabilities returns it.
+        """
+        if logits.shape[2:] != scene.size:
+            logits = F.interpolate(logits.to(_compute_type(logits)), scene.size, mode="bilinear")
+        dtype = _compute_type(logits)
+        region = scene.region(self.scale_factor, logits.new_empty(0, dtype=dtype))  # (N, h, w)
+        affinities = scene.lattice(*self.bandwidths, dtype)
+        segmentation = scaled_probabilities(logits, region, self.scale_factor)
+        labels = () if seg_label is None else (seg_label,)
+        labels = (_scale_labels(label, self.scale_factor, region) for label in labels)
+        return self.weight * self.energy(segmentation, region, affinities, *labels)
+
+    @property
+    def bandwidths(self) -> tuple[float, float, float]:
+        """``sigma_rgb``, ``sigma_xy`` and ``scale_factor``, by which lattices are shared."""
+        return self.sigma_rgb, self.sigma_xy, self.scale_factor
+
+    def extra_repr(self) -> str:
+        return (
+            f"weight={self.weight}, sigma_rgb={self.sigma_rgb}, sigma_xy={self.sigma_xy}, "
+            f"scale_factor={self.scale_factor}"
+        )
+
+
+def _compute_type(logits: Tensor) -> torch.dtype:
+    return torch.promote_types(logits.dtype, torch.float32)
+
+
+class DenseCRFLoss(EnergyLayer):
+    """The layer of rloss, callable as it was and with the same values.
+
+    Args:
+        weight: Factor of the loss; the energy is large and negative, hence weights like 2e-9.
+            The normalized energy is at most 1.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        normalize: As in :func:`densecrf_loss`.
+    """
+
+    def __init__(
+        self,
+        weight: float,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        *,
+        normalize: bool = False,
+    ) -> None:
+        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor)
+        self.normalize = normalize
+
+    def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
+        """``weight`` times :func:`densecrf_loss` of the arguments, which it documents."""
+        maps = image, segmentation, region_of_interest
+        return self.weight * densecrf_loss(*maps, *self.bandwidths, normalize=self.normalize)
+
+    def energy(self, segmentation: Tensor, region: Tensor, *affinities) -> Tensor:
+        return densecrf_energy(segmentation, region, *affinities, normalize=self.normalize)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (", normalize=True" if self.normalize else "")
+
+
+class DenseEnergyLoss(EnergyLayer):
+    """The layer of RRM, callable as it was: a DenseCRF energy gated by confidence and labels.
+
+    Args:
+        weight: Factor of the loss; the energy is large and negative, hence weights like 1e-7.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size images.
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+    """
+
+    def forward(
+        self,
+        images: Tensor,
+        segmentations: Tensor,
+        region_of_interest: Tensor,
+        seg_label: Tensor,
+    ) -> Tensor:
+        """``weight`` times :func:`dense_energy_loss` of the arguments, which it documents."""
+        maps = images, segmentations, region_of_interest, seg_label
+        return self.weight * dense_energy_loss(*maps, *self.bandwidths)
+
+    energy = staticmethod(gated_energy)
+
+
+class NormalizedCutLoss(EnergyLayer):
+    """:func:`normalized_cut_loss` as a layer.
+
+    Args:
+        weight: Factor of the loss, which is between 0 and the number of classes.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+    """
+
+    def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
+        """``weight`` times :func:`normalized_cut_loss` of the arguments, which it documents."""
+        maps = image, segmentation, region_of_interest
+        return self.weight * normalized_cut_loss(*maps, *self.bandwidths)
+
+    energy = staticmethod(normalized_cut_energy)
+
+
+class KernelCutLoss(EnergyLayer):
+    """:func:`kernel_cut_loss` as a layer.
+
+    Args:
+        weight: Factor of the loss.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        densecrf_weight: Factor of the DenseCRF energy within the loss, above 0.
+    """
+
+    def __init__(
+        self,
+        weight: float,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        *,
+        densecrf_weight: float = 1.0,
+    ) -> None:
+        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor)
+        check_positive("densecrf_weight", densecrf_weight)
+        self.densecrf_weight = densecrf_weight
+
+    def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
+        """``weight`` times :func:`kernel_cut_loss` of the arguments, which it documents."""
+        maps = image, segmentation, region_of_interest
+        return self.weight * kernel_cut_loss(
+            *maps, *self.bandwidths, densecrf_weight=self.densecrf_weight
+        )
+
+    def energy(self, segmentation: Tensor, region: Tensor, *affinities) -> Tensor:
+        weight = self.densecrf_weight
+        return kernel_cut_energy(segmentation, region, *affinities, densecrf_weight=weight)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + f", densecrf_weight={self.densecrf_weight}"

@@ -1,0 +1,97 @@
+"""The images of a batch with what the energies, heads and losses of the batch share of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .checks import check_energy_parameters
+from .lattice import Lattice
+
+
+class Scene:
+    """The images of a batch and their region of interest, at any scale.
+
+    Lattices are built when they are first asked for and kept as long as the scene: losses and
+    heads with the same bandwidths and scale share one.
+
+    Args:
+        image: (N, C, H, W), any real type, constant for the gradient.
+        region_of_interest: (N, H, W), 1 on pixels that count and 0 elsewhere (padding), any type.
+        mean: (C, 1, 1) and
+        std: (C, 1, 1) by which ``image`` was normalised: ``image * std + mean`` has values 0-255.
+            None where it has them itself.
+    """
+
+    def __init__(
+        self,
+        image: Tensor,
+        region_of_interest: Tensor,
+        *,
+        mean: Tensor | None = None,
+        std: Tensor | None = None,
+    ) -> None:
+        self._image = image.detach()
+        self._region_of_interest = region_of_interest
+        self._mean, self._std = mean, std
+        self._lattices: dict[tuple, Lattice] = {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return tuple(self._image.shape[2:])
+
+    def __len__(self) -> int:
+        return len(self._image)
+
+    @property
+    def region_of_interest(self) -> Tensor:
+        """(N, H, W) as given."""
+        return self._region_of_interest
+
+    def image(self, scale_factor: float = 1.0) -> Tensor:
+        """The images (N, C, h, w) in 0-255, of floating point, scaled by nearest neighbour."""
+        image = scale_nearest(self._image, scale_factor)
+        return image if self._std is None else image * self._std + self._mean
+
+    def region(self, scale_factor: float, like: Tensor) -> Tensor:
+        """The region (N, h, w) in the type and on the device of ``like``."""
+        region = self._region_of_interest.to(like.device).unsqueeze(1)
+        return scale_nearest(region, scale_factor).squeeze(1).to(like.dtype)
+
+    def lattice(
+        self,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        dtype: torch.dtype = torch.float32,
+    ) -> Lattice:
+        """The lattice of the images at a scale, built now unless it has been.
+
+        Args:
+            sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+            sigma_xy: Bandwidth of the position, in pixels at full size.
+            scale_factor: Fraction of the size, in (0, 1].
+            dtype: float32 or float64, in which it filters.
+
+        Raises:
+            TypeError: A parameter is no number.
+            ValueError: A parameter is out of its range.
+        """
+        key = sigma_rgb, sigma_xy, scale_factor, dtype
+        if key not in self._lattices:
+            check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
+            image = self.image(scale_factor).to(dtype)
+            self._lattices[key] = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
+        return self._lattices[key]
+
+
+def scale_nearest(tensor: Tensor, scale_factor: float) -> Tensor:
+    """Scale (N, C, H, W) of any real type by nearest neighbour, in floating point."""
+    if scale_factor == 1:
+        return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    if tensor.dtype != torch.uint8:  # which torch scales as it is
+        tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    scaled = F.interpolate(tensor, scale_factor=scale_factor)
+    return scaled.to(torch.promote_types(tensor.dtype, torch.float32))
