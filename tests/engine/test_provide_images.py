@@ -15,6 +15,7 @@ from mmseg_rloss import provide_images
 from mmseg_rloss.engine.provide_images import find_segmentor
 from mmseg_rloss.models import DenseCRFLoss
 from mmseg_rloss.ops import densecrf_loss
+from mmseg_rloss.ops.backends.native import lattice as native
 from tests.engine.segmentors import (
     DENSECRF,
     IMAGENET,
@@ -30,9 +31,13 @@ def densecrf_of(model):
 
 
 def watch(loss):
-    """Record what the loss holds whenever it is called."""
+    """Record images and region of the loss whenever it is called."""
     seen = []
-    loss.register_forward_pre_hook(lambda module, args: seen.append(module._batch))
+
+    def record(module, args):
+        seen.append((module.scene.image(), module.scene.region_of_interest))
+
+    loss.register_forward_pre_hook(record)
     return seen
 
 
@@ -170,10 +175,10 @@ def test_images_are_taken_back_after_the_forward():
     model = build_segmentor(**IMAGENET)
     loss = densecrf_of(model)
     memory = []
-    loss.register_forward_pre_hook(lambda m, args: memory.append(weakref.ref(m._batch[0])))
+    loss.register_forward_pre_hook(lambda m, args: memory.append(weakref.ref(m.scene)))
     with provide_images(model):
         losses = losses_of(model, packed_batch(photos((16, 16))))
-        assert loss._batch is None
+        assert loss.scene is None
         sum(value for name, value in losses.items() if "loss" in name).backward()
         del losses
         gc.collect()
@@ -185,13 +190,13 @@ def test_images_are_taken_back_after_a_failure():
     loss = densecrf_of(model)
 
     def fail(module, args):
-        assert module._batch is not None
+        assert module.scene is not None
         raise FloatingPointError
 
     loss.register_forward_pre_hook(fail)
     with provide_images(model), pytest.raises(FloatingPointError):
         losses_of(model, packed_batch(photos((16, 16))))
-    assert loss._batch is None
+    assert loss.scene is None
 
 
 def test_removing_ends_it_and_may_be_repeated():
@@ -214,6 +219,36 @@ def test_several_handles_do_no_harm():
             twice = losses_of(model, packed_batch(batch))["decode.loss_densecrf"]
         again = losses_of(model, packed_batch(batch))["decode.loss_densecrf"]
     assert once == twice == again
+
+
+def test_the_lattice_is_built_before_the_network_and_once_for_all_losses(monkeypatch):
+    events = []
+    build = native.build
+    monkeypatch.setattr(native, "build", lambda *args: events.append("build") or build(*args))
+    again = DENSECRF | dict(loss_weight=1e-3, loss_name="loss_again")
+    model = build_segmentor(losses=[DENSECRF, again], **IMAGENET)
+    model.backbone.register_forward_pre_hook(lambda *args: events.append("network"))
+    with provide_images(model):
+        losses_of(model, packed_batch(photos((16, 16))))
+    assert events == ["build", "network"]
+
+
+def test_a_lattice_that_no_loss_asks_for_is_gone_after_the_forward(monkeypatch):
+    lattices = []
+    build = native.build
+
+    def record(*args):
+        lattice = build(*args)
+        lattices.append(weakref.ref(lattice.native))
+        return lattice
+
+    monkeypatch.setattr(native, "build", record)
+    model = build_segmentor(**IMAGENET)
+    monkeypatch.setattr(model.decode_head, "loss_by_feat", lambda *args, **kwargs: {})
+    with provide_images(model):
+        losses_of(model, packed_batch(photos((16, 16))))
+    gc.collect()
+    assert [reference() for reference in lattices] == [None]
 
 
 def test_every_loss_of_every_head_is_provided():

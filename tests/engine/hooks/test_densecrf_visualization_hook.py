@@ -20,16 +20,19 @@ PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], dtype=np.uint8)
 
 @HOOKS.register_module()
 class RecordLossInputs(Hook):
-    """Keeps what the layer was called with, iteration by iteration."""
+    """Keeps what the loss was called with, iteration by iteration."""
 
     def before_train(self, runner):
         self.batches = []
-        self.layer = find_segmentor(runner.model).decode_head.loss_decode[1].layer
-        self.layer.register_forward_hook(self.record)
+        loss = find_segmentor(runner.model).decode_head.loss_decode[1]
+        self.layer = loss.layer
+        loss.register_forward_hook(self.record)
 
-    def record(self, layer, batch, loss):
-        if len(batch[0]) == 2:  # not the one photo of a figure
-            self.batches.append([tensor.detach() for tensor in batch])
+    def record(self, loss, args, output):
+        """Images, probabilities and region, and where there is a label."""
+        logits, label = (tensor.detach() for tensor in args)
+        image, region = loss.scene.image(), loss.scene.region_of_interest
+        self.batches.append((image, logits.softmax(1), region, 255 * (label == 255)))
 
 
 def train_with_figures(root: Path, iterations: int, loss: dict = DENSECRF, **options):
@@ -70,8 +73,8 @@ def test_it_shows_the_first_photo_as_the_loss_got_it(trained):
     record = next(hook for hook in trained.hooks if isinstance(hook, RecordLossInputs))
     assert len(record.batches) == 4
     for iteration, picture in zip((1, 3), pictures(trained).values(), strict=True):
-        first = [tensor[0] for tensor in record.batches[iteration]]
-        figure = draw_densecrf([record.layer], *first, CLASSES, PALETTE)
+        *maps, _ = [tensor[0] for tensor in record.batches[iteration]]
+        figure = draw_densecrf([record.layer], *maps, CLASSES, PALETTE)
         assert np.array_equal(picture, figure_to_array(figure))
 
 
@@ -85,19 +88,16 @@ def test_every_loss_is_drawn_as_it_was_called(tmp_path, kind):
     loss = dict(type=kind, loss_weight=1e-6, sigma_xy=20.0)
     runner = train_with_figures(tmp_path, iterations=2, loss=loss)
     record = next(hook for hook in runner.hooks if isinstance(hook, RecordLossInputs))
-    *maps, last = [tensor[0] for tensor in record.batches[1]]
-    if kind == "DenseEnergyLoss":
-        assert set(last.unique().tolist()) == {0, 255}
-        figure = draw_densecrf([record.layer], *maps, CLASSES, PALETTE, last)
-    else:
-        figure = draw_densecrf([record.layer], *maps, last, CLASSES, PALETTE)
+    *maps, label = [tensor[0] for tensor in record.batches[1]]
+    assert set(label.unique().tolist()) == {0, 255}
+    figure = draw_densecrf([record.layer], *maps, CLASSES, PALETTE, label)
     (picture,) = pictures(runner).values()
     assert np.array_equal(picture, figure_to_array(figure))
 
 
 def test_nothing_stays_on_the_loss(trained):
-    layer = find_segmentor(trained.model).decode_head.loss_decode[1].layer
-    assert len(layer._forward_hooks) == 1  # of RecordLossInputs
+    loss = find_segmentor(trained.model).decode_head.loss_decode[1]
+    assert len(loss._forward_hooks) == 1  # of RecordLossInputs
 
 
 def test_an_interval_below_one_is_refused():

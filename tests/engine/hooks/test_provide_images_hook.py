@@ -30,7 +30,9 @@ class RecordRegions(Hook):
     def before_train(self, runner):
         self.regions = []
         loss = find_segmentor(runner.model).decode_head.loss_decode[1]
-        loss.register_forward_hook(lambda m, args, out: self.regions.append(m._batch[1]))
+        loss.register_forward_hook(
+            lambda m, args, out: self.regions.append(m.scene.region_of_interest)
+        )
 
 
 class Records(logging.Handler):

@@ -46,7 +46,7 @@ def test_the_first_iterations_are_those_of_cross_entropy_alone(root, tmp_path, w
 
 def test_the_weight_is_the_config_s_after_the_training(warmed_up):
     loss = find_segmentor(warmed_up.model).decode_head.loss_decode[1]
-    assert loss.layer.weight == DENSECRF["loss_weight"]
+    assert loss.loss_weight == DENSECRF["loss_weight"]
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
