@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "lattice/lattice.hpp"
+#include "probabilities/bindings.hpp"
 
 namespace py = pybind11;
 
@@ -92,9 +93,10 @@ void define(py::module_& module) {
 }  // namespace mmseg_rloss
 
 PYBIND11_MODULE(_native, module) {
-  module.doc() = "The permutohedral lattice in C++.";
+  module.doc() = "The kernels in C++.";
   module.attr("MAX_DIM") = mmseg_rloss::kMaxDim;
   module.def("instruction_sets", &mmseg_rloss::instruction_sets);
   mmseg_rloss::define<float>(module);
   mmseg_rloss::define<double>(module);
+  mmseg_rloss::define_probabilities(module);
 }

@@ -1,5 +1,6 @@
-// The lattice kernels for machines with AVX2.
+// The kernels for machines with AVX2.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -9,6 +10,7 @@
 #endif
 #define MMSEG_RLOSS_ISA avx2
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -1,5 +1,6 @@
-// The lattice kernels for machines with AVX-512.
+// The kernels for machines with AVX-512.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -11,6 +12,7 @@
 #endif
 #define MMSEG_RLOSS_ISA avx512
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -1,5 +1,7 @@
-// The lattice kernels for what every machine of the architecture has.
+// The kernels for what every machine of the architecture has.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #define MMSEG_RLOSS_ISA baseline
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
