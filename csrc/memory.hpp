@@ -10,6 +10,9 @@ namespace mmseg_rloss {
 void* allocate(size_t size);
 void release(void* memory);
 
+// Ask the system for large pages where memory that has not been touched yet holds some.
+void advise_huge_pages(void* memory, size_t size);
+
 // An array whose elements are not set.
 template <class T>
 class Buffer {

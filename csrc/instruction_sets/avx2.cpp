@@ -1,5 +1,6 @@
 // The kernels for machines with AVX2.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -8,8 +9,10 @@
 #pragma GCC target("avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx2
+#define MMSEG_RLOSS_VECTOR_BYTES 32
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -1,5 +1,6 @@
 // The kernels for machines with AVX-512.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -10,8 +11,10 @@
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx512
+#define MMSEG_RLOSS_VECTOR_BYTES 64
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -1,6 +1,9 @@
 // The kernels for what every machine of the architecture has.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #define MMSEG_RLOSS_ISA baseline
+#define MMSEG_RLOSS_VECTOR_BYTES 16
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
