@@ -1,10 +1,11 @@
 // The compiled kernels as Python functions on numpy arrays; the callers have checked all arguments.
+#include "probabilities/bindings.hpp"
+
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include "lattice/lattice.hpp"
-#include "probabilities/bindings.hpp"
 
 namespace py = pybind11;
 
@@ -35,9 +36,9 @@ std::vector<std::string> instruction_sets() { return {kNames, kNames + int(wides
 
 // Calls f of an instruction set's namespace.
 #if defined(__x86_64__)
-#define MMSEG_RLOSS_DISPATCH(instruction_set, f, ...)            \
-  (instruction_set == "avx512" ? avx512::f(__VA_ARGS__)          \
-   : instruction_set == "avx2" ? avx2::f(__VA_ARGS__)            \
+#define MMSEG_RLOSS_DISPATCH(instruction_set, f, ...)   \
+  (instruction_set == "avx512" ? avx512::f(__VA_ARGS__) \
+   : instruction_set == "avx2" ? avx2::f(__VA_ARGS__)   \
                                : baseline::f(__VA_ARGS__))
 #else
 #define MMSEG_RLOSS_DISPATCH(instruction_set, f, ...) baseline::f(__VA_ARGS__)
@@ -49,9 +50,8 @@ template <class T>
 std::unique_ptr<Lattice<T>> build_lattice(const Array<T>& planes, double divisor,
                                           double position_divisor, int64_t width, int num_threads,
                                           const std::string& instruction_set) {
-  const Features<T> features{planes.data(),   planes.shape(0), planes.shape(1),
-                             planes.shape(2), T(divisor),      width > 0,
-                             T(position_divisor), width};
+  const Features<T> features{planes.data(), planes.shape(0), planes.shape(1),     planes.shape(2),
+                             T(divisor),    width > 0,       T(position_divisor), width};
   auto lattice = std::make_unique<Lattice<T>>();
   bool resolved = false;
   try {
@@ -115,10 +115,9 @@ void define(py::module_& module, const char* name) {
   py::class_<Lattice<T>>(module, name)
       .def("filter", &filter<T>, py::arg("values").noconvert(), py::arg("result").noconvert(),
            py::arg("blur"), py::arg("num_threads"), py::arg("instruction_set"))
-      .def("associate", &associate<T>, py::arg("values").noconvert(),
-           py::arg("region").noconvert(), py::arg("result").noconvert(),
-           py::arg("kept").noconvert(), py::arg("degrees").noconvert(), py::arg("num_threads"),
-           py::arg("instruction_set"))
+      .def("associate", &associate<T>, py::arg("values").noconvert(), py::arg("region").noconvert(),
+           py::arg("result").noconvert(), py::arg("kept").noconvert(),
+           py::arg("degrees").noconvert(), py::arg("num_threads"), py::arg("instruction_set"))
       .def("stage_seconds", &stage_seconds<T>);
   module.def("build_lattice", &build_lattice<T>, py::arg("planes").noconvert(), py::arg("divisor"),
              py::arg("position_divisor"), py::arg("width"), py::arg("num_threads"),

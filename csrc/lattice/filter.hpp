@@ -197,9 +197,8 @@ void filter_batch(const Lattice<T>& lattice, const Filter<T>& filter) {
                        task(*images[n], i);
                      }});
   };
-  steps.push_back({1, [&](int64_t n, int64_t) {
-                     images[n] = std::make_unique<Image>(lattice, filter, n);
-                   }});
+  steps.push_back(
+      {1, [&](int64_t n, int64_t) { images[n] = std::make_unique<Image>(lattice, filter, n); }});
   for (int64_t c = 0; c < filter.num_channels; c += kGroup * kMaxGroups) {
     step(kSplat, 1, [c](Image& image, int64_t) { image.select_channels(c); });
     step(kSplat, tiles, [](Image& image, int64_t t) { image.splat_tile(t); });

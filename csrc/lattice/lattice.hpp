@@ -103,12 +103,12 @@ constexpr int kMaxDim = 32;
 // `build` fills an empty lattice, or returns false where the features are too large for their type
 // to tell pixels apart; it throws std::domain_error for features that are not finite. `filter`
 // throws std::invalid_argument for values that are not finite.
-#define MMSEG_RLOSS_DECLARE(isa)                                               \
-  namespace isa {                                                              \
-  bool build(const Features<float>&, int num_threads, Lattice<float>&);        \
-  bool build(const Features<double>&, int num_threads, Lattice<double>&);      \
-  void filter(const Lattice<float>&, const Filter<float>&);                    \
-  void filter(const Lattice<double>&, const Filter<double>&);                  \
+#define MMSEG_RLOSS_DECLARE(isa)                                          \
+  namespace isa {                                                         \
+  bool build(const Features<float>&, int num_threads, Lattice<float>&);   \
+  bool build(const Features<double>&, int num_threads, Lattice<double>&); \
+  void filter(const Lattice<float>&, const Filter<float>&);               \
+  void filter(const Lattice<double>&, const Filter<double>&);             \
   }
 MMSEG_RLOSS_DECLARE(baseline)
 #if defined(__x86_64__)

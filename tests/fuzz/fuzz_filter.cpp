@@ -1,4 +1,4 @@
-// Calls the compiled filter with random arguments and checks every result against a slow lattice.
+// Builds lattices of random arguments, filters on them and checks every result against a slow one.
 //
 //     fuzz_filter CALLS [CALLERS [FIRST]]
 //
@@ -10,29 +10,42 @@
 #include <map>
 #include <random>
 
-#include "../../csrc/lattice.hpp"
+#include "../../csrc/lattice/lattice.hpp"
 
 namespace {
 
 using namespace mmseg_rloss;
 
 struct InstructionSet {
-  const char* name;
-  bool (*run_float)(const Filter<float>&);
-  bool (*run_double)(const Filter<double>&);
-  bool operator()(const Filter<float>& filter) const { return run_float(filter); }
-  bool operator()(const Filter<double>& filter) const { return run_double(filter); }
+  bool (*build_float)(const Features<float>&, int, Lattice<float>&);
+  bool (*build_double)(const Features<double>&, int, Lattice<double>&);
+  void (*filter_float)(const Lattice<float>&, const Filter<float>&);
+  void (*filter_double)(const Lattice<double>&, const Filter<double>&);
+  bool build(const Features<float>& features, int num_threads, Lattice<float>& lattice) const {
+    return build_float(features, num_threads, lattice);
+  }
+  bool build(const Features<double>& features, int num_threads, Lattice<double>& lattice) const {
+    return build_double(features, num_threads, lattice);
+  }
+  void filter(const Lattice<float>& lattice, const Filter<float>& filter) const {
+    filter_float(lattice, filter);
+  }
+  void filter(const Lattice<double>& lattice, const Filter<double>& filter) const {
+    filter_double(lattice, filter);
+  }
 };
 
+#define MMSEG_RLOSS_SET(isa) {isa::build, isa::build, isa::filter, isa::filter}
+
 std::vector<InstructionSet> instruction_sets() {
-  std::vector<InstructionSet> sets{{"baseline", baseline::run, baseline::run}};
+  std::vector<InstructionSet> sets{MMSEG_RLOSS_SET(baseline)};
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
-    sets.push_back({"avx2", avx2::run, avx2::run});
+    sets.push_back(MMSEG_RLOSS_SET(avx2));
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
-    sets.push_back({"avx512", avx512::run, avx512::run});
+    sets.push_back(MMSEG_RLOSS_SET(avx512));
 #endif
   return sets;
 }
@@ -60,7 +73,7 @@ struct Call {
   T divisor, position_divisor;
   Blur blur;
   int num_threads;
-  std::vector<T> planes, values;
+  std::vector<T> planes, values, region;  // the region where the sums are formed, too
 
   int64_t num_pixels() const { return height * width; }
   int dim() const { return int(num_planes) + (with_position ? 2 : 0); }
@@ -91,6 +104,10 @@ Call<T> random_call(Random& random) {
                       : random.real(-300, 300));
   call.values.resize(call.num_images * call.num_channels * call.num_pixels());
   for (auto& x : call.values) x = T(random.real(-1, 1));
+  if (call.blur == Blur::kBoth && random.chance(0.5)) {
+    call.region.resize(call.num_images * call.num_pixels());
+    for (auto& x : call.region) x = T(random.integer(0, 1));
+  }
   return call;
 }
 
@@ -208,25 +225,63 @@ class SlowLattice {
   std::_Exit(1);
 }
 
-// Filter with an instruction set; false where the features are too large for T.
 template <class T>
-bool filter(const Call<T>& call, const InstructionSet& run, std::vector<T>& result) {
-  std::atomic<int64_t> nanoseconds[kNumStages] = {};
-  result.assign(call.values.size(), T(-1e30));
-  return run(Filter<T>{{call.planes.data(), call.num_planes, call.divisor, call.with_position,
-                        call.position_divisor, call.width},
-                       call.values.data(),
-                       result.data(),
-                       call.num_images,
-                       call.num_channels,
-                       call.num_pixels(),
-                       call.blur,
-                       call.num_threads,
-                       nanoseconds});
+struct Result {
+  std::vector<T> filtered;
+  std::vector<double> kept, degrees;
+};
+
+// Build and filter with an instruction set, twice on one lattice; false where the features are too
+// large for T.
+template <class T>
+bool filter(int64_t number, const Call<T>& call, const InstructionSet& run, Result<T>& result) {
+  Lattice<T> lattice;
+  const Features<T> features{call.planes.data(),    call.num_images, call.num_planes,
+                             call.num_pixels(),     call.divisor,    call.with_position,
+                             call.position_divisor, call.width};
+  if (!run.build(features, call.num_threads, lattice)) return false;
+  const size_t sums = call.region.empty() ? 0 : call.num_images * call.num_channels;
+  result = {std::vector<T>(call.values.size(), T(-1e30)), std::vector<double>(sums, -1e30),
+            std::vector<double>(sums, -1e30)};
+  Filter<T> filter{call.values.data(),
+                   result.filtered.data(),
+                   call.num_channels,
+                   call.blur,
+                   call.num_threads,
+                   nullptr,
+                   nullptr,
+                   nullptr};
+  run.filter(lattice, filter);
+  if (sums == 0) return true;
+  auto again = result.filtered;
+  std::swap(again, result.filtered);
+  filter.result = result.filtered.data();
+  filter.region = call.region.data();
+  filter.kept = result.kept.data();
+  filter.degrees = result.degrees.data();
+  run.filter(lattice, filter);
+  if (again != result.filtered) fail(number, "the second filtering gave another result");
+  return true;
+}
+
+// The sums over the pixels of an image and a channel, of magnitudes up to `scale`.
+template <class T>
+void check_sums(int64_t number, const Call<T>& call, const Result<T>& result, int64_t image,
+                int64_t channel, double scale) {
+  const int64_t size = call.num_pixels(), at = image * call.num_channels + channel;
+  double kept = 0, degree = 0;
+  for (int64_t p = 0; p < size; ++p) {
+    kept += double(call.values[at * size + p]) * result.filtered[at * size + p];
+    degree += double(call.region[image * size + p]) * result.filtered[at * size + p];
+  }
+  const double tolerance = (sizeof(T) == 4 ? 2e-5 : 1e-13) * scale;
+  if (!(std::fabs(result.kept[at] - kept) <= tolerance)) fail(number, "values' result is wrong");
+  if (!(std::fabs(result.degrees[at] - degree) <= tolerance))
+    fail(number, "region' result is wrong");
 }
 
 template <class T>
-void check_result(int64_t number, const Call<T>& call, const std::vector<T>& result) {
+void check_result(int64_t number, const Call<T>& call, const Result<T>& result) {
   const double tolerance = sizeof(T) == 4 ? 2e-5 : 1e-13;
   const int64_t size = call.num_pixels();
   for (int64_t image = 0; image < call.num_images; ++image) {
@@ -238,11 +293,14 @@ void check_result(int64_t number, const Call<T>& call, const std::vector<T>& res
       const auto expected =
           lattice.filter({call.values.begin() + first, call.values.begin() + first + size});
       for (int64_t p = 0; p < size; ++p)
-        if (!(std::fabs(result[first + p] - expected[p]) <= tolerance * magnitude[p]))
+        if (!(std::fabs(result.filtered[first + p] - expected[p]) <= tolerance * magnitude[p]))
           fail(number, "image " + std::to_string(image) + ", channel " + std::to_string(c) +
                            ", pixel " + std::to_string(p) + ": " +
-                           std::to_string(result[first + p]) + " instead of " +
+                           std::to_string(result.filtered[first + p]) + " instead of " +
                            std::to_string(expected[p]));
+      double scale = 0;
+      for (const double m : magnitude) scale += m;
+      if (!call.region.empty()) check_sums(number, call, result, image, c, scale);
     }
   }
 }
@@ -254,9 +312,9 @@ void check_refusal(int64_t number, Call<T> call, const InstructionSet& run, Rand
   const bool in_values = random.chance(0.5);
   auto& target = in_values ? call.values : call.planes;
   target[random.integer(0, int64_t(target.size()) - 1)] = T(bad[random.integer(0, 2)]);
-  std::vector<T> result;
+  Result<T> result;
   try {
-    if (!filter(call, run, result)) return;  // too large, whatever the values
+    if (!filter(number, call, run, result)) return;  // too large, whatever the values
   } catch (const std::domain_error&) {
     if (!in_values) return;
   } catch (const std::invalid_argument&) {
@@ -269,8 +327,8 @@ template <class T>
 void check_call(int64_t number, const InstructionSet& run, Random& random) {
   const auto call = random_call<T>(random);
   if (random.chance(0.05)) return check_refusal(number, call, run, random);
-  std::vector<T> result;
-  if (filter(call, run, result)) return check_result(number, call, result);
+  Result<T> result;
+  if (filter(number, call, run, result)) return check_result(number, call, result);
   // float may lose the position from bandwidths of 0.1 on; double resolves all that is made here.
   const bool fine = call.divisor > T(1) && (!call.with_position || call.position_divisor > T(1));
   if (sizeof(T) == 8 || fine) fail(number, "refused");

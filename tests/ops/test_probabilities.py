@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmseg_rloss.ops import probabilities
 from mmseg_rloss.ops.backends import native as native_backend
 from mmseg_rloss.ops.backends import reference as reference_backend
 from mmseg_rloss.ops.probabilities import scaled_probabilities
@@ -214,18 +213,6 @@ def test_gradcheck(scale_factor, num_channels):
 
     def function(logits):
         return scaled_probabilities(logits, region, scale_factor)
-
-    assert torch.autograd.gradcheck(function, logits)
-    assert torch.autograd.gradgradcheck(function, logits)
-
-
-def test_gradcheck_of_the_fallback_for_a_torch_without_custom_ops(monkeypatch):
-    monkeypatch.setattr(probabilities, "_backward_op", probabilities._backward)
-    logits, region = random_maps(3, (4, 5), 0.7, torch.float64)
-    logits = (logits / 4).requires_grad_()
-
-    def function(logits):
-        return probabilities._Function.apply(logits, region, 0.7)
 
     assert torch.autograd.gradcheck(function, logits)
     assert torch.autograd.gradgradcheck(function, logits)
