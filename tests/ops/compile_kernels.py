@@ -1,8 +1,8 @@
-"""Compile every kernel of the Triton filter for GPUs that need not be there.
+"""Compile every Triton kernel for GPUs that need not be there.
 
 Usage: compile_kernels.py TARGET [TARGET ...], such as cuda:90 and hip:gfx942
 
-The filter runs as on a GPU, with the tensors on the CPU and each launch stopped once Triton has
+They are launched as on a GPU, with the tensors on the CPU and each launch stopped once Triton has
 compiled its kernel. A target is printed when all is compiled for it.
 """
 
@@ -19,6 +19,7 @@ from triton.runtime.driver import driver
 
 from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
 from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
+from mmseg_rloss.ops.backends.triton import probabilities as triton_probabilities
 
 WARP_SIZES = {"cuda": 32, "hip:gfx9": 64, "hip:gfx1": 32}
 
@@ -66,13 +67,23 @@ def compile_lattice() -> None:
             triton_lattice.associate(lattice, values, torch.ones(12, *size))
 
 
+def compile_probabilities() -> None:
+    for num_channels in (1, 2, 21, 40):
+        for scale_factor, dtype in ((1.0, torch.float32), (0.5, torch.bfloat16)):
+            logits = torch.rand(2, num_channels, 6, 10, dtype=dtype)
+            region = torch.ones(2, int(6 * scale_factor), int(10 * scale_factor))
+            grad = triton_probabilities.forward(logits, region, scale_factor)
+            triton_probabilities.backward(grad, logits, region, scale_factor)
+
+
 def main() -> None:
-    triton_lattice.launch = compile_without_launching
+    triton_lattice.launch = triton_probabilities.launch = compile_without_launching
     # What the kernels would have found, so that filtering goes on.
     triton_lattice.Search.outcome = lambda search: (30, True, True)
     for name in sys.argv[1:]:
         driver.set_active(AbsentGPU(name))
         compile_lattice()
+        compile_probabilities()
         print(name)
 
 

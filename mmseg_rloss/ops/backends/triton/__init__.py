@@ -1,6 +1,6 @@
 """Triton kernels on the GPU, in float32; what they are not made for goes to the twins."""
 
-from . import lattice
+from . import lattice, probabilities
 from .launch import is_available
 
-__all__ = ["is_available", "lattice"]
+__all__ = ["is_available", "lattice", "probabilities"]
