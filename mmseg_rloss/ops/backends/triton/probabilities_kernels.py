@@ -2,7 +2,9 @@
 
 Tiles are (CHANNELS, PIXELS). Sizes are not specialised, so that no thread takes several pixels of
 a tile at once: then all channels of a pixel are in one thread, and sums over them cost nothing.
-The kernels for chunks of channels put the pixels that one is interpolated from, or to, between:
+Offsets of pixels near each other are said to be contiguous (``max_contiguous``), or else threads
+might run along the channels; they are not known to be aligned, so nothing is read in wider words.
+Loops over taps are not unrolled, which would take more registers than there are. The kernels for chunks of channels put the pixels that one is interpolated from, or to, between:
 (CHANNELS, 4 or 1, PIXELS).
 """
 
@@ -12,10 +14,13 @@ import triton
 import triton.language as tl
 
 BELOW_ALL = tl.constexpr(float("-inf"))
-SIZES = ["num_classes", "height", "width", "scaled_height", "scaled_width"]
+SIZES = [
+    *("num_classes", "height", "width", "scaled_height", "scaled_width"),
+    *("image_stride", "channel_stride", "pixel_stride"),
+]
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES[:5])
 def forward_kernel(
     logits,  # (N, K, H, W)
     region,  # (N, h, w) float32
@@ -39,14 +44,14 @@ def forward_kernel(
     inner = tl.load(region + image * num_pixels + pixel, inside, 0.0)
     channel = tl.arange(0, CHANNELS)[:, None]
     total = tl.zeros([CHANNELS, PIXELS], tl.float32)
-    for tap in tl.static_range(TAPS):
+    for tap in range(TAPS):
         at, weight = _tap(y, x, height, width, ratio, tap, TAPS)
         is_there = inside[None, :] & (channel < num_classes)
         value = _load_logits(logits, channel, at[None, :], plane, is_there, IS_BINARY)
         total += _probability(value, IS_BINARY) * (weight * inner)[None, :]
-    pixel = image * num_pixels + pixel[None, :]
+    probabilities += image * num_pixels * num_classes
     is_there = inside[None, :] & (channel < num_classes)
-    tl.store(probabilities + pixel * num_classes + channel, total, is_there)
+    tl.store(probabilities + (pixel[None, :] * num_classes + channel), total, is_there)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -80,15 +85,14 @@ def backward_kernel(
     channel = tl.arange(0, CHANNELS)[:, None]
     is_channel = channel < num_classes
     spread = tl.zeros([CHANNELS, PIXELS], tl.float32)  # the gradient of the probabilities
-    for user in tl.static_range(TAPS):
+    for user in range(TAPS):
         at, weight = _user(
             y, x, height, width, scaled_height, scaled_width, ratio, user, TAPS, inside
         )
         is_user = weight > 0
         weight *= tl.load(region + at, is_user, 0.0)
-        row = (grad + at * pixel_stride)[None, :]
-        is_there = is_user[None, :] & is_channel
-        spread += weight[None, :] * tl.load(row + channel * channel_stride, is_there, 0.0)
+        at = tl.max_contiguous(at * pixel_stride, PIXELS)[None, :] + channel * channel_stride
+        spread += weight[None, :] * tl.load(grad + at, is_user[None, :] & is_channel, 0.0)
     is_there = inside[None, :] & is_channel
     value = _load_logits(logits, channel, pixel[None, :], plane, is_there, IS_BINARY)
     probability = _probability(value, IS_BINARY)
@@ -100,10 +104,10 @@ def backward_kernel(
     else:
         mean = tl.sum(tl.where(is_channel, probability * spread, 0.0), axis=0)
         slope = probability * (spread - mean[None, :])
-        tl.store(result + channel * plane + pixel[None, :], slope, is_there)
+        tl.store(result + (channel * plane + pixel[None, :]), slope, is_there)
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES[:5])
 def forward_chunks_kernel(
     logits,
     region,
@@ -134,7 +138,7 @@ def forward_chunks_kernel(
         high, fading = _raise(high, value)
         total = total * fading + tl.sum(_exponential(value, high), axis=0)
     weight *= tl.load(region + image * num_pixels + pixel, inside, 0.0)[None, :] / total
-    pixel = image * num_pixels + pixel[None, :]
+    probabilities += image * num_pixels * num_classes
     for first in range(0, num_classes, CHANNELS):
         channel = first + tl.arange(0, CHANNELS)[:, None, None]
         is_there = inside[None, None, :] & (channel < num_classes)
@@ -142,7 +146,8 @@ def forward_chunks_kernel(
         interpolated = tl.sum(_exponential(value, high) * weight[None, :, :], axis=1)
         channel = first + tl.arange(0, CHANNELS)[:, None]
         is_there = inside[None, :] & (channel < num_classes)
-        tl.store(probabilities + pixel * num_classes + channel, interpolated, is_there)
+        at_row = pixel[None, :] * num_classes + channel
+        tl.store(probabilities + at_row, interpolated, is_there)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -179,7 +184,7 @@ def backward_chunks_kernel(
     )
     is_user = weight > 0
     weight *= tl.load(region + at, is_user, 0.0)
-    row = grad + at * pixel_stride  # (TAPS, PIXELS)
+    at = tl.max_contiguous(at * pixel_stride, [TAPS, PIXELS])
     high = tl.full([PIXELS], BELOW_ALL, tl.float32)
     total = tl.zeros([PIXELS], tl.float32)
     mean = tl.zeros([PIXELS], tl.float32)  # of the gradients, times the total
@@ -187,7 +192,7 @@ def backward_chunks_kernel(
         channel = first + tl.arange(0, CHANNELS)[:, None]
         is_there = inside[None, :] & (channel < num_classes)
         value = _load_logits(logits, channel, pixel[None, :], plane, is_there, False)
-        spread = _spread(row, weight, is_user, first, num_classes, channel_stride, CHANNELS)
+        spread = _spread(grad, at, weight, is_user, first, num_classes, channel_stride, CHANNELS)
         high, fading = _raise(high, value)
         exponential = _exponential(value, high)
         total = total * fading + tl.sum(exponential, axis=0)
@@ -197,9 +202,9 @@ def backward_chunks_kernel(
         channel = first + tl.arange(0, CHANNELS)[:, None]
         is_there = inside[None, :] & (channel < num_classes)
         value = _load_logits(logits, channel, pixel[None, :], plane, is_there, False)
-        spread = _spread(row, weight, is_user, first, num_classes, channel_stride, CHANNELS)
+        spread = _spread(grad, at, weight, is_user, first, num_classes, channel_stride, CHANNELS)
         slope = _exponential(value, high) / total[None, :] * (spread - mean[None, :])
-        tl.store(result + channel * plane + pixel[None, :], slope, is_there)
+        tl.store(result + (channel * plane + pixel[None, :]), slope, is_there)
 
 
 @triton.jit
@@ -219,11 +224,13 @@ def _source(place, ratio):
 @triton.jit
 def _tap(y, x, height, width, ratio, tap, TAPS: tl.constexpr):
     """One of the four pixels that y, x of the scaled image comes from, and its weight."""
-    if TAPS == 1:
-        return y * width + x, tl.full(x.shape, 1.0, tl.float32)
-    from_y, weight_y = _tap_of_axis(y, height, ratio, tap // 2)
-    from_x, weight_x = _tap_of_axis(x, width, ratio, tap % 2)
-    return from_y * width + from_x, weight_y * weight_x
+    weight = tl.full(x.shape, 1.0, tl.float32)
+    if TAPS > 1:
+        y, weight_y = _tap_of_axis(y, height, ratio, tap // 2)
+        x, weight_x = _tap_of_axis(x, width, ratio, tap % 2)
+        weight = weight_y * weight_x
+    at = y * width + x
+    return tl.max_contiguous(at, at.shape), weight
 
 
 @triton.jit
@@ -239,11 +246,12 @@ def _user(
     y, x, height, width, scaled_height, scaled_width, ratio, user, TAPS: tl.constexpr, inside
 ):
     """One of the four pixels of the scaled image that may use y, x, and the weight of that."""
-    if TAPS == 1:
-        return y * width + x, tl.where(inside, 1.0, 0.0)
-    to_y, weight_y = _user_of_axis(y, height, scaled_height, ratio, user // 2)
-    to_x, weight_x = _user_of_axis(x, width, scaled_width, ratio, user % 2)
-    return to_y * scaled_width + to_x, tl.where(inside, weight_y * weight_x, 0.0)
+    weight = tl.full(x.shape, 1.0, tl.float32)
+    if TAPS > 1:
+        y, weight_y = _user_of_axis(y, height, scaled_height, ratio, user // 2)
+        x, weight_x = _user_of_axis(x, width, scaled_width, ratio, user % 2)
+        weight = weight_y * weight_x
+    return y * scaled_width + x, tl.where(inside, weight, 0.0)
 
 
 @triton.jit
@@ -268,7 +276,7 @@ def _load_logits(logits, channel, at, plane, is_there, IS_BINARY: tl.constexpr):
     if IS_BINARY:
         value = tl.load(logits + at + channel * 0, is_there, BELOW_ALL).to(tl.float32)
         return tl.where(channel == 0, -value, value)
-    return tl.load(logits + at + channel * plane, is_there, BELOW_ALL).to(tl.float32)
+    return tl.load(logits + (at + channel * plane), is_there, BELOW_ALL).to(tl.float32)
 
 
 @triton.jit
@@ -293,9 +301,9 @@ def _exponential(value, high):
 
 
 @triton.jit
-def _spread(row, weight, is_user, first, num_classes, channel_stride, CHANNELS: tl.constexpr):
+def _spread(grad, at, weight, is_user, first, num_classes, channel_stride, CHANNELS: tl.constexpr):
     """The gradient of a chunk of the probabilities (CHANNELS, PIXELS)."""
     channel = first + tl.arange(0, CHANNELS)[:, None, None]
     is_there = is_user[None, :, :] & (channel < num_classes)
-    grad = tl.load(row[None, :, :] + channel * channel_stride, is_there, 0.0)
-    return tl.sum(grad * weight[None, :, :], axis=1)
+    value = tl.load(grad + (at[None, :, :] + channel * channel_stride), is_there, 0.0)
+    return tl.sum(value * weight[None, :, :], axis=1)
