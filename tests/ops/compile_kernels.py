@@ -1,8 +1,8 @@
-"""Compile every kernel of the Triton filter for GPUs that need not be there.
+"""Compile every Triton kernel for GPUs that need not be there.
 
 Usage: compile_kernels.py TARGET [TARGET ...], such as cuda:90 and hip:gfx942
 
-The filter runs as on a GPU, with the tensors on the CPU and each launch stopped once Triton has
+They are launched as on a GPU, with the tensors on the CPU and each launch stopped once Triton has
 compiled its kernel. A target is printed when all is compiled for it.
 """
 
@@ -19,6 +19,7 @@ from triton.runtime.driver import driver
 
 from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
 from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
+from mmseg_rloss.ops.backends.triton import probabilities as triton_probabilities
 
 WARP_SIZES = {"cuda": 32, "hip:gfx9": 64, "hip:gfx1": 32}
 
@@ -44,32 +45,45 @@ class AbsentGPU:
 
 def compile_without_launching(kernel, grid, *arguments, **options) -> None:
     target = driver.active.get_current_target()
-    if target.backend == "hip" and kernel is kernels.insert_kernel:
-        options["num_warps"] = triton_lattice.insertion_warps(options["ROWS"], target.warp_size)
     compiled = kernel.warmup(*arguments, grid=grid, **options)
     if target.backend == "cuda" and kernel is kernels.insert_kernel:
         assert "fma.rn.f32" not in compiled.asm["ptx"], "no longer the reference's operations"
 
 
-def compile_filter() -> None:
+def compile_lattice() -> None:
     for batch, dim, num_channels, num_pixels in (
         (2, 8, 33, 50),
         (1, 1, 1, 1),
         (1, 5, 16, 64),
     ):
-        features = torch.rand(batch, dim, num_pixels)
-        lattice = triton_lattice.build_lattice(features)
-        triton_lattice.filter_on(lattice, torch.rand(batch, num_channels, num_pixels), "both")
+        planes = torch.rand(batch, dim, num_pixels)
+        lattice = triton_lattice.build(planes, 1.0, None)
+        triton_lattice.filter(lattice, torch.rand(batch, num_channels, num_pixels), "both")
     for size in ((16, 16), (3, 1)):
         image, values = torch.rand(12, 3, *size), torch.rand(12, 21, *size)
-        triton_lattice.bilateral_filter(image, values, 15.0, 50.0, "both")
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            lattice = triton_lattice.build(image, 15.0, 50.0)
+            values = values.contiguous(memory_format=memory_format)
+            triton_lattice.associate(lattice, values, torch.ones(12, *size))
+
+
+def compile_probabilities() -> None:
+    for num_channels in (1, 2, 21, 40):
+        for scale_factor, dtype in ((1.0, torch.float32), (0.5, torch.bfloat16)):
+            logits = torch.rand(2, num_channels, 6, 10, dtype=dtype)
+            region = torch.ones(2, int(6 * scale_factor), int(10 * scale_factor))
+            grad = triton_probabilities.forward(logits, region, scale_factor)
+            triton_probabilities.backward(grad, logits, region, scale_factor)
 
 
 def main() -> None:
-    triton_lattice._launch = compile_without_launching
+    triton_lattice.launch = triton_probabilities.launch = compile_without_launching
+    # What the kernels would have found, so that filtering goes on.
+    triton_lattice.Search.outcome = lambda search: (30, True, True)
     for name in sys.argv[1:]:
         driver.set_active(AbsentGPU(name))
-        compile_filter()
+        compile_lattice()
+        compile_probabilities()
         print(name)
 
 

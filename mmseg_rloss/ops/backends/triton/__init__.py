@@ -1,10 +1,6 @@
 """Triton kernels on the GPU, in float32; what they are not made for goes to the twins."""
 
-from . import lattice
+from . import lattice, probabilities
+from .launch import is_available
 
-__all__ = ["is_available", "lattice"]
-
-
-def is_available() -> bool:
-    """Whether Triton is installed."""
-    return lattice.is_available()
+__all__ = ["is_available", "lattice", "probabilities"]

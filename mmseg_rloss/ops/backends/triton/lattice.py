@@ -1,269 +1,403 @@
-"""The permutohedral lattice on the GPU, in Triton kernels (``triton_kernels.py``).
+"""The permutohedral lattice on the GPU, in Triton kernels (``lattice_kernels.py``).
 
-The definition is that of ``reference.py``, and so are the lattice and its weights, bit for bit.
-The order of the lattice points differs from run to run, since threads race to enter them into a
-hash table; every sum over pixels or points has a value that does not depend on that order.
+The definition is that of ``reference/lattice.py``, and so are the lattice and its weights, bit for
+bit. The order of the lattice points differs from run to run, since threads race to enter them into
+a hash table; every sum over pixels or points has a value that does not depend on that order.
 
-One number comes back to the host, the number of lattice points: they are 5 to 100 times fewer
-than a batch could need at most, and memory for that many is out of the question.
+A lattice is built ahead: ``build`` launches the search and returns. The number of points, without
+which no memory for them can be had, comes to the host while it goes on, and the first filtering
+waits for nothing but that. The table has room for as many points as photos have, which fits into
+the second-level cache; where more turn up, the lattice is built again with room for any number.
 """
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..reference import lattice as reference
 from ..reference.lattice import BLUR_BOTH, BLUR_DESCENDING
+from .launch import is_available, is_supported, launch, launching
 
-try:
+if is_available():
     import triton
 
     from . import lattice_kernels as kernels
-except ImportError:
-    triton = None
 
-# Pixels, or points, of a program that searches the hash table; elements of another's block; pixels
-# of a strip of the splat; channels of a block.
+# Pixels, or points, of a program that searches the hash table; elements of another's block; blocks
+# of a program that finds the largest values; pixels of a strip of the splat; channels of a block.
 _SEARCHED = 32
 _BLOCK = 2048
+_PACKED_BLOCKS = 4
 _STRIP_LENGTH = 32
 _MAX_CHANNELS = 32
+
+# Room for lattice points at first: photos have 0.05 to 0.2 per pixel, noise 0.5. A search that
+# visits more slots than _MAX_PROBES has met a table that is too full.
+_MIN_POINTS = 1 << 12
+_POINTS_PER_PIXEL = 0.5
+_MAX_PROBES = 128
 
 # Channels are taken in groups whose tensors of lattice points, and images, have fewer elements
 # than this, but in blocks at least.
 _MAX_ELEMENTS = 1 << 27
 _MAX_ROWS = (1 << 31) // _MAX_CHANNELS - 1  # what the kernels' 32-bit offsets reach
+_MAX_SLOTS = 1 << 31
 
 # A key has 63 bits. Fields hold coordinates below 2^12, beyond which float32 loses the position in
-# a simplex (reference.py), and a point's neighbours.
+# a simplex (see the twin), and a point's neighbours.
 _KEY_BITS = 63
 _MAX_FIELD = 13
 _MIN_FIELD = 4
 
-_failed_devices: set[torch.device] = set()
 
+@dataclass
+class Search:
+    """A search for the lattice points that has been launched, and what linking them needs."""
 
-class CannotLaunch(RuntimeError):
-    """Triton could not compile a kernel, or the device cannot run it."""
-
-
-class Lattice(NamedTuple):
-    """The lattice points of a batch and how its pixels and its points are connected."""
-
-    vertices: Tensor  # (N, D+1, P) int32: slots of the corners of each pixel's simplex
+    vertices: Tensor  # (N, D+1, P) int32: the corners of each pixel's simplex
     barycentric: Tensor  # (N, D+1, P): their weights
+    keys: Tensor  # (room,) int64: names of the lattice points
+    table: Tensor  # (capacity,) int64: the keys by their hash
     point_of_slot: Tensor  # (capacity,) int32
+    options: dict[str, int]  # of the kernels that look into the table
+    counts: Tensor  # (4,) int32 on the host: as the kernel's
+    ready: torch.cuda.Event | None  # when the counts are there; None where they are already
+
+    def outcome(self) -> tuple[int, bool, bool]:
+        """The number of points, whether they had room and whether keys could name them.
+
+        Waits for the search and for nothing that was launched after it.
+        """
+        if self.ready is not None:
+            self.ready.synchronize()
+        last_point, outgrown, overflowed, _ = self.counts.tolist()  # each -1 at first
+        num_points = last_point + 1
+        return num_points, overflowed < 0 and num_points <= len(self.keys), outgrown < 0
+
+
+@dataclass
+class Points:
+    """How the pixels and the lattice points of a batch are connected."""
+
+    vertices: Tensor  # (N, D+1, P) int32: the corners of each pixel's simplex
+    barycentric: Tensor  # (N, D+1, P): their weights
     neighbours: Tensor  # (D+1, 2, M) int32: next and previous point along each axis, -1 if none
-    num_points: int  # M
+
+    @property
+    def num_points(self) -> int:
+        return self.neighbours.shape[2]
 
 
-def is_available() -> bool:
-    """Whether Triton is installed."""
-    return triton is not None
+@dataclass
+class Lattice:
+    """The lattice of a batch of images, which may still be under construction."""
+
+    planes: Tensor  # (N, C, P) or (N, C, H, W)
+    bandwidth: float
+    position_bandwidth: float | None
+    search: Search | None = None
+    points: Points | None = None  # without a search, either: the twin's task
+    twin: reference.Lattice | None = None
+
+    def as_twin(self) -> reference.Lattice:
+        """The same lattice in plain PyTorch, for what the kernels are not made for."""
+        if self.twin is None:
+            self.twin = reference.build(self.planes, self.bandwidth, self.position_bandwidth)
+        return self.twin
 
 
-def permutohedral_filter(
-    features: Tensor, values: Tensor, blur: str, num_threads: int = 0
-) -> Tensor:
-    """Filter ``values`` (N, K, P) by the unit Gaussian of ``features`` (N, D, P).
+def build(planes: Tensor, bandwidth: float, position_bandwidth: float | None) -> Lattice:
+    """Begin to build the lattice of ``planes`` (N, C, P) or (N, C, H, W), without waiting.
 
-    What the kernels are not made for goes to the plain-PyTorch filter: float64, coordinates too
-    far apart for a key, and, with a warning, a device that Triton cannot compile for.
+    The features of a pixel are its ``planes`` over the ``bandwidth``, behind its position x, y
+    over the ``position_bandwidth`` where that is given.
     """
-    filtered = _filter(values, blur, features)
-    if filtered is None:
-        filtered = reference.permutohedral_filter(features, values, blur)
+    lattice = Lattice(planes, bandwidth, position_bandwidth)
+    if planes.numel() and planes.dtype == torch.float32 and is_supported(planes):
+        num_pixels = len(planes) * planes[0, 0].numel()
+        room = max(_MIN_POINTS, int(num_pixels * _POINTS_PER_PIXEL))
+        with launching(planes.device):
+            lattice.search = _search(lattice, room, _MAX_PROBES)
+    return lattice
+
+
+def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
+    """Filter ``values`` (N, K, *spatial) by the Gaussian of the lattice's features.
+
+    Values whose channels lie side by side (``channels_last``) are taken as they are, and the
+    result has their layout. What the kernels are not made for goes to the twin: float64,
+    coordinates too far apart for a key, and, with a warning, a device that Triton cannot compile
+    for.
+    """
+    values = _dense(values)
+    filtered = torch.empty_like(values)
+    if values.numel() and not _filter(lattice, values, blur, filtered):
+        filtered.copy_(_filter_by_reference(lattice, values, blur))
     return filtered
 
 
-def bilateral_filter(
-    image: Tensor,
+def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Filter ``values`` (N, K, *spatial) symmetrically and sum up over the pixels.
+
+    Returns the filtered values and, of every channel, its product with them and that of the
+    ``region`` (N, *spatial) with them: (N, K) each.
+    """
+    values = _dense(values)
+    filtered = torch.empty_like(values)
+    num_images, num_channels = values.shape[:2]
+    blocks, _, _ = _blocks(values[:1, :1].numel(), num_channels)
+    sums = values.new_empty(num_images, blocks, 2, num_channels)
+    region = region.contiguous()
+    if not values.numel() or _filter(lattice, values, BLUR_BOTH, filtered, region, sums):
+        return filtered, *sums.sum(dim=1).unbind(dim=1)
+    filtered.copy_(_filter_by_reference(lattice, values, BLUR_BOTH))
+    kept, degrees = values * filtered, region.unsqueeze(1) * filtered
+    return filtered, kept.flatten(2).sum(dim=2), degrees.flatten(2).sum(dim=2)
+
+
+def points_of(lattice: Lattice) -> Points | None:
+    """The lattice when it is built; None where the kernels' integers are too small for it.
+
+    Waits for the device to count the points, the first time.
+    """
+    if lattice.search is not None:
+        search, lattice.search = lattice.search, None
+        num_points, had_room, fits = search.outcome()
+        if fits and not had_room:
+            room = search.vertices.numel()
+            search = _search(lattice, room, max_probes=_MAX_SLOTS - 1)
+            if search is not None:
+                num_points, _, fits = search.outcome()
+        if search is not None and fits and num_points <= _MAX_ROWS:
+            lattice.points = _link(search, num_points)
+    return lattice.points
+
+
+def _dense(values: Tensor) -> Tensor:
+    return values if _has_rows(values) else values.contiguous()
+
+
+def _has_rows(values: Tensor) -> bool:
+    """Whether the channels of each pixel of ``values`` (N, K, ...) lie side by side."""
+    return values.movedim(1, -1).is_contiguous()
+
+
+def _like(values: Tensor, filtered: Tensor) -> Tensor:
+    """``filtered`` in the layout of ``values``."""
+    same = filtered.stride() == values.stride()
+    return filtered if same else torch.empty_like(values).copy_(filtered)
+
+
+def _filter(
+    lattice: Lattice,
     values: Tensor,
-    sigma_rgb: float,
-    sigma_xy: float,
     blur: str,
-    num_threads: int = 0,
-) -> Tensor:
-    """Filter ``values`` (N, K, H, W) by position and the colours of ``image`` (N, C, H, W).
+    filtered: Tensor,
+    region: Tensor | None = None,
+    sums: Tensor | None = None,
+) -> bool:
+    """Write into ``filtered`` and ``sums``; whether the kernels could."""
+    if values.dtype != torch.float32 or not is_supported(values):
+        return False
+    with launching(values.device):
+        points = points_of(lattice)
+        if points is None:
+            return False
+        has_rows = _has_rows(values)
+        group = _MAX_ELEMENTS // max(points.num_points, values[0, 0].numel())
+        group = max(_MAX_CHANNELS, group - group % _MAX_CHANNELS)
+        for first in range(0, values.shape[1], group):
+            channels = slice(first, first + group)
+            part, target = values[:, channels].flatten(2), filtered[:, channels].flatten(2)
+            target_sums = None if sums is None else sums[..., channels]
+            sources = (part, region) if region is not None else (None, None)
+            rows, largest, quanta = _gather(points, part, has_rows)
+            _splat(points, rows, largest, quanta)
+            blurred = _blur(points, quanta, blur)
+            _slice(points, blurred, largest, target, *sources, target_sums)
+        return True
+    return False
 
-    What the kernels are not made for goes to the plain-PyTorch filter, as above.
+
+def _search(lattice: Lattice, room: int, max_probes: int) -> Search | None:
+    """Launch the search for the simplex of every pixel, with room for so many lattice points.
+
+    None where the kernels' integers are too small.
     """
-    width = image.shape[-1]
-    filtered = _filter(values.flatten(2), blur, image.flatten(2), sigma_rgb, sigma_xy, width)
-    if filtered is None:
-        return reference.bilateral_filter(image, values, sigma_rgb, sigma_xy, blur)
-    return filtered.view_as(values)
-
-
-def _filter(values: Tensor, blur: str, *pixels: Any) -> Tensor | None:
-    """Filter ``values`` (N, K, P) on the lattice of ``pixels``; None where the kernels cannot."""
-    if values.dtype != torch.float32 or values.device in _failed_devices:
-        return None
-    try:
-        with torch.cuda.device_of(values):
-            lattice = build_lattice(*pixels)
-            return None if lattice is None else filter_on(lattice, values, blur)
-    except CannotLaunch as error:
-        _failed_devices.add(values.device)
-        warnings.warn(
-            f"mmseg_rloss filters in plain PyTorch on {values.device}, several times slower: "
-            f"Triton needs a C compiler and a GPU that it supports ({error})",
-            stacklevel=2,
-        )
-        return None
-
-
-def build_lattice(
-    planes: Tensor, divisor: float = 1.0, position_divisor: float = 1.0, width: int = 0
-) -> Lattice | None:
-    """Find the simplex of every pixel and link the lattice points.
-
-    The features are ``planes`` (N, D, P) over ``divisor`` or, where a ``width`` of the image is
-    given, the position of each pixel over ``position_divisor`` and then those. None where the
-    kernels' integers are too small. Waits for the device to count the points.
-    """
-    num_images, dim, num_pixels = planes.shape
-    dim += 2 * bool(width)
+    planes = lattice.planes
+    has_position = lattice.position_bandwidth is not None
+    num_images, num_planes = planes.shape[:2]
+    num_pixels = planes[0, 0].numel()
+    dim = num_planes + 2 * has_position
     field = min(_MAX_FIELD, (_KEY_BITS - (num_images - 1).bit_length()) // dim)
-    if field < _MIN_FIELD or num_pixels > _MAX_ROWS:
+    room = min(room, num_images * num_pixels * (dim + 1))
+    capacity = triton.next_power_of_2(2 * room)
+    if field < _MIN_FIELD or num_pixels > _MAX_ROWS or capacity > _MAX_SLOTS:
         return None
     barycentric = planes.new_empty(num_images, dim + 1, num_pixels)
     vertices = torch.empty_like(barycentric, dtype=torch.int32)
-    keys = torch.empty_like(barycentric, dtype=torch.int64)
-    capacity = triton.next_power_of_2(keys.numel() * 3 // 2)  # never full: searches end, and soon
-    table = keys.new_full((capacity,), kernels.EMPTY.value)
-    point_of_slot = torch.empty_like(table, dtype=torch.int32)
-    counters = vertices.new_zeros(2)
+    keys = torch.empty(room, dtype=torch.int64, device=planes.device)
+    # One allocation, to clear the three at once.
+    cleared = keys.new_full((capacity + capacity // 2 + 2,), kernels.EMPTY.value)
+    table, point_of_slot, counts = cleared.split((capacity, capacity // 2, 2))
+    point_of_slot, counts = point_of_slot.view(torch.int32), counts.view(torch.int32)
     rows = triton.next_power_of_2(dim + 1)
-    amd_warp_size = None
-    if torch.version.hip:
-        amd_warp_size = torch.cuda.get_device_properties(planes.device).warp_size
-    search = {
+    options = {
         "capacity": capacity,
         "hash_shift": 65 - capacity.bit_length(),  # of 64 bits, log2(capacity) remain
         "DIM": dim,
         "FIELD": field,
         "ROWS": rows,
     }
-    _launch(
+    launch(
         kernels.insert_kernel,
         (num_images * triton.cdiv(num_pixels, _SEARCHED),),
-        *(planes, divisor, position_divisor, width),
-        *(table, point_of_slot, keys, vertices, barycentric, counters, num_pixels),
+        *(planes, lattice.bandwidth, lattice.position_bandwidth, planes.shape[-1]),
+        *(table, point_of_slot, keys, vertices, barycentric, counts),
+        *(num_pixels, room, max_probes),
         SCALES=tuple(reference.elevation_scales(dim)),
-        HAS_POSITION=bool(width),
         PIXELS=_SEARCHED,
-        num_warps=insertion_warps(rows, amd_warp_size),
+        num_warps=max(1, rows * rows * _SEARCHED // 2048),  # 64 pairs of axes in each thread
         enable_fp_fusion=False,
-        **search,
+        **options,
     )
-    num_points, outgrown = counters.tolist()
-    if outgrown or num_points > _MAX_ROWS:
-        return None
-    neighbours = vertices.new_empty(dim + 1, 2, num_points)
-    _launch(
+    launch(
+        kernels.number_kernel,
+        (triton.cdiv(vertices.numel(), _BLOCK),),
+        *(vertices, point_of_slot, vertices.numel()),
+        BLOCK=_BLOCK,
+    )
+    ready = None
+    if counts.is_cuda:
+        on_host = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
+        counts = on_host.copy_(counts, non_blocking=True)
+        ready = torch.cuda.Event()
+        ready.record()
+    return Search(vertices, barycentric, keys, table, point_of_slot, options, counts, ready)
+
+
+def _link(search: Search, num_points: int) -> Points:
+    """Find the neighbours of every lattice point."""
+    corners = search.vertices.shape[1]
+    neighbours = search.vertices.new_empty(corners, 2, num_points)
+    launch(
         kernels.link_kernel,
         (triton.cdiv(num_points, _SEARCHED),),
-        *(keys, table, point_of_slot, neighbours, num_points),
+        *(search.keys, search.table, search.point_of_slot, neighbours, num_points),
         POINTS=_SEARCHED,
         num_warps=1,
-        **search,
+        **search.options,
     )
-    return Lattice(vertices, barycentric, point_of_slot, neighbours, num_points)
+    return Points(search.vertices, search.barycentric, neighbours)
 
 
-def filter_on(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
-    """Splat, blur and slice ``values`` (N, K, P)."""
-    filtered = torch.empty_like(values)
-    group = _MAX_ELEMENTS // max(lattice.num_points, values.shape[2])
-    group = max(_MAX_CHANNELS, group - group % _MAX_CHANNELS)
-    for part, target in zip(values.split(group, dim=1), filtered.split(group, dim=1), strict=True):
-        packed, largest = pack(part)
-        points = splat(lattice, packed, largest)
-        slice_into(target, lattice, blur_points(lattice, points, blur), largest)
-    return filtered
+def _gather(points: Points, values: Tensor, has_rows: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Put the channels of each pixel of ``values`` (N, K, P) side by side: rows (N, P, K).
 
-
-def pack(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Put the channels of each pixel of ``values`` (N, K, P) side by side: (N, P, width).
-
-    Also returns the largest magnitude of each channel (N, K), as the bits of a float32.
+    Also returns the largest magnitude of each channel (N, K), as the bits of a float32, and
+    cleared memory (M, width) for the sums of the splat. A row of lattice points has ``width``
+    channels, a multiple of four, to move in words of 16 bytes.
     """
     num_images, num_channels, num_pixels = values.shape
-    quads = triton.cdiv(num_channels, 4)
-    packed = values.new_empty(num_images, num_pixels, 4 * quads)
-    largest = torch.zeros(num_images, num_channels, dtype=torch.int32, device=values.device)
+    width = 4 * triton.cdiv(num_channels, 4)
+    size = points.num_points * width
+    cleared = torch.zeros(
+        size + triton.cdiv(num_images * num_channels, 2), dtype=torch.int64, device=values.device
+    )
+    quanta = cleared[:size].view(-1, width)
+    largest = cleared[size:].view(torch.int32)[: num_images * num_channels]
+    largest = largest.view(num_images, num_channels)
+    rows = values.transpose(1, 2)
+    if not has_rows:
+        rows = values.new_empty(rows.shape)
     blocks, pixels, channels = _blocks(num_pixels, num_channels)
-    _launch(
-        kernels.pack_kernel,
-        (num_images * blocks, triton.cdiv(4 * quads, channels)),
-        *(values, packed, largest, num_channels, num_pixels, values.stride(0), quads),
+    launch(
+        kernels.gather_kernel,
+        (num_images * triton.cdiv(blocks, _PACKED_BLOCKS), triton.cdiv(num_channels, channels)),
+        *(values, None if has_rows else rows, largest, num_channels, num_pixels),
+        *values.stride(),
         PIXELS=pixels,
+        BLOCKS=_PACKED_BLOCKS,
         CHANNELS=channels,
     )
-    return packed, largest
+    return rows, largest, quanta
 
 
-def splat(lattice: Lattice, packed: Tensor, largest: Tensor) -> Tensor:
-    """Sum the pixels (N, P, width) onto the lattice points (M, width), in quanta of a channel."""
-    num_images, num_pixels, width = packed.shape
-    num_channels, corners = largest.shape[1], lattice.vertices.shape[1]
-    points = packed.new_zeros(lattice.num_points, width, dtype=torch.int64)
+def _splat(points: Points, rows: Tensor, largest: Tensor, quanta: Tensor) -> None:
+    """Sum the pixels (N, P, K) onto the lattice points (M, width), in quanta of a channel."""
+    num_images, num_pixels, num_channels = rows.shape
+    corners = points.vertices.shape[1]
     num_strips = triton.cdiv(num_pixels, _STRIP_LENGTH)
     blocks, strips, channels = _blocks(num_strips, num_channels, block=_BLOCK // 4)
-    _launch(
+    launch(
         kernels.splat_kernel,
         (num_images * blocks * corners, triton.cdiv(num_channels, channels)),
-        *(packed, lattice.vertices, lattice.barycentric, lattice.point_of_slot, largest, points),
-        *(num_channels, num_pixels, width, _bits(num_pixels)),
+        *(rows, points.vertices, points.barycentric, largest, quanta),
+        *(num_channels, num_pixels, rows.stride(0), rows.stride(1)),
+        *(quanta.shape[1], _bits(num_pixels)),
         CORNERS=corners,
         STRIPS=strips,
         LENGTH=_STRIP_LENGTH,
         CHANNELS=channels,
     )
-    return points.float()
 
 
-def blur_points(lattice: Lattice, points: Tensor, blur: str) -> Tensor:
+def _blur(points: Points, quanta: Tensor, blur: str) -> Tensor:
     """Convolve the points (M, width) with [1/2, 1, 1/2] along each axis, in either order or both.
 
-    Both orders advance in one launch per axis, since neither fills the device.
+    Both orders advance in one launch per axis, since neither fills the device, and the last one
+    takes their mean.
     """
-    num_points, width = points.shape
+    num_points, width = quanta.shape
     num_orders = 2 if blur == BLUR_BOTH else 1
-    source = points.expand(num_orders, num_points, width)
-    target, spare = (points.new_empty(source.shape) for _ in range(2))
+    source = quanta.unsqueeze(0)
+    target = quanta.new_empty(num_orders, num_points, width, dtype=torch.float32)
+    spare = quanta.view(torch.float32).view(2, num_points, width)[:num_orders]  # after the first
     blocks, rows, channels = _blocks(num_points, width)
-    ascending = range(len(lattice.neighbours))
+    ascending = range(len(points.neighbours))
     axes = list(zip(ascending, reversed(ascending), strict=True))
     for first_axis, second_axis in reversed(axes) if blur == BLUR_DESCENDING else axes:
-        _launch(
+        is_mean = blur == BLUR_BOTH and first_axis == ascending[-1]
+        launch(
             kernels.blur_kernel,
-            (blocks, triton.cdiv(width, channels), num_orders),
-            *(source, target, lattice.neighbours, num_points, width // 4),
-            *(source.stride(0) // 4, first_axis, second_axis),
+            (blocks, triton.cdiv(width, channels), 1 if is_mean else num_orders),
+            *(source, target, points.neighbours, num_points, width // 4),
+            *(len(source) - 1, first_axis, second_axis),
+            IS_MEAN=is_mean,
             POINTS=rows,
             CHANNELS=channels,
         )
         source, target, spare = target, spare, target
-    return source.mean(dim=0)
+    return source[0]
 
 
-def slice_into(filtered: Tensor, lattice: Lattice, points: Tensor, largest: Tensor) -> None:
-    """Interpolate the pixels ``filtered`` (N, K, P) from the lattice points (M, width)."""
+def _slice(
+    points: Points,
+    blurred: Tensor,
+    largest: Tensor,
+    filtered: Tensor,
+    values: Tensor | None,
+    region: Tensor | None,
+    sums: Tensor | None,
+) -> None:
+    """Interpolate the pixels ``filtered`` (N, K, P) from the lattice points (M, width).
+
+    Also sums up their products with ``values`` (N, K, P) and the ``region`` over the pixels of
+    each program: ``sums`` (N, blocks, 2, K).
+    """
     num_images, num_channels, num_pixels = filtered.shape
-    corners = lattice.vertices.shape[1]
+    corners = points.vertices.shape[1]
     blocks, pixels, channels = _blocks(num_pixels, num_channels)
-    _launch(
+    launch(
         kernels.slice_kernel,
         (num_images * blocks, triton.cdiv(num_channels, channels)),
-        *(points, lattice.vertices, lattice.barycentric, lattice.point_of_slot, largest),
-        *(filtered, reference.blur_gain(corners - 1), num_channels, num_pixels),
-        *(filtered.stride(0), points.shape[1] // 4, _bits(num_pixels)),
+        *(blurred, points.vertices, points.barycentric, largest, filtered),
+        *(values, region, sums, 0 if sums is None else sums.stride(2)),
+        *(reference.blur_gain(corners - 1), num_channels, num_pixels, *filtered.stride()),
+        *(blurred.shape[1] // 4, _bits(num_pixels)),
         CORNERS=corners,
         PIXELS=pixels,
         CHANNELS=channels,
@@ -277,24 +411,6 @@ def _blocks(num_pixels: int, num_channels: int, block: int = _BLOCK) -> tuple[in
     return triton.cdiv(num_pixels, pixels), pixels, channels
 
 
-def insertion_warps(rows: int, amd_warp_size: int | None) -> int:
-    """Warps of a program that enters keys: few, each of which keeps 64 pairs of axes per thread.
-
-    On AMD GPUs, Triton compares and swaps one element per thread and no more.
-    """
-    if amd_warp_size:
-        return rows * _SEARCHED // amd_warp_size
-    return max(1, rows * rows * _SEARCHED // 2048)
-
-
 def _bits(num_pixels: int) -> int:
     """Bits of a value in the fixed-point sums of the splat, which must stay below 2^62."""
     return 62 - (num_pixels - 1).bit_length()
-
-
-def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
-    """Launch ``kernel``, which compiles it at its first use; nothing here runs on the host."""
-    try:
-        kernel[grid](*arguments, **options)
-    except Exception as error:  # compiler, assembler, linker and driver fail in types of their own
-        raise CannotLaunch(f"{kernel.__name__}: {error}") from error

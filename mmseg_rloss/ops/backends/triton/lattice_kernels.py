@@ -22,21 +22,23 @@ BELOW_ALL = tl.constexpr(float("-inf"))
 
 @triton.jit
 def insert_kernel(
-    planes,  # (N, D or C, P) float32: features, or the colours of pixels in rows of `width`
-    divisor,
-    position_divisor,
+    planes,  # (N, C, P) float32, in rows of `width`
+    bandwidth,
+    position_bandwidth,  # None where the position is no feature
     width,
     table,  # (capacity,) int64, EMPTY
-    point_of_slot,  # (capacity,) int32: which lattice point a slot's key is
-    keys,  # (at least M,) int64: keys of the lattice points
+    point_of_slot,  # (capacity,) int32, EMPTY: which lattice point a slot's key is
+    keys,  # (room,) int64: keys of the lattice points
     vertices,  # (N, D+1, P) int32: the slots of each pixel's corners
     barycentric,  # (N, D+1, P) float32: their weights
-    counters,  # (2,) int32, zero: the number of points; whether a coordinate outgrew its field
+    counts,  # (4,) int32, EMPTY: the last point; not EMPTY if a coordinate outgrew its field; if
+    # the table was too full; spare
     num_pixels,
+    room,
+    max_probes,
     capacity,
     hash_shift,
     SCALES: tl.constexpr,
-    HAS_POSITION: tl.constexpr,
     DIM: tl.constexpr,
     FIELD: tl.constexpr,
     ROWS: tl.constexpr,
@@ -47,23 +49,25 @@ def insert_kernel(
     The floating-point operations are those of ``reference.enclosing_simplex`` one by one, so the
     kernel must be compiled without fused multiply-adds.
     """
-    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS)
+    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS, PIXELS)
     inside = pixel < num_pixels
     row = tl.arange(0, ROWS)
     is_axis = (row <= DIM)[:, None]
+
+    FIRST: tl.constexpr = 0 if position_bandwidth is None else 2  # feature from a plane
 
     # Elevate the features onto the hyperplane.
     elevated = tl.zeros([ROWS, PIXELS], tl.float32)
     total = tl.zeros([PIXELS], tl.float32)
     for j in tl.static_range(DIM, 0, -1):
-        if HAS_POSITION and j == 1:
-            feature = tl.div_rn((pixel % width).to(tl.float32), position_divisor)
-        elif HAS_POSITION and j == 2:
-            feature = tl.div_rn((pixel // width).to(tl.float32), position_divisor)
+        if position_bandwidth is not None and j == 1:
+            feature = tl.div_rn((pixel % width).to(tl.float32), position_bandwidth)
+        elif position_bandwidth is not None and j == 2:
+            feature = tl.div_rn((pixel // width).to(tl.float32), position_bandwidth)
         else:
-            plane = image * (DIM - 2 * HAS_POSITION) + j - 1 - 2 * HAS_POSITION
+            plane = image * (DIM - FIRST) + j - 1 - FIRST
             feature = tl.load(planes + plane * num_pixels + pixel, inside, 0.0)
-            feature = tl.div_rn(feature, divisor)
+            feature = tl.div_rn(feature, bandwidth)
         scaled = feature * SCALES[j - 1]
         elevated = tl.where((row == j)[:, None], (total - scaled * j)[None, :], elevated)
         total = total + scaled
@@ -95,14 +99,19 @@ def insert_kernel(
     key = tl.sum(fields * unit[:, None], axis=0) + (image << (FIELD * DIM))
     key = key[None, :] - tl.sum(tl.where(below, step[:, None, None], 0), axis=0)
 
-    slot, is_new = _insert(table, key, is_axis & (inside & fits)[None, :], capacity, hash_shift)
+    wanted = is_axis & (inside & fits)[None, :]
+    slot, is_new, is_lost = _insert(
+        table, point_of_slot, key, wanted, capacity, hash_shift, max_probes
+    )
     if tl.max((inside & ~fits).to(tl.int32), axis=0) > 0:
-        tl.store(counters + 1, 1)
+        tl.store(counts + 1, 1)
+    if is_lost:
+        tl.store(counts + 2, 1)
     flat = tl.reshape(is_new.to(tl.int32), [ROWS * PIXELS])
-    first = tl.atomic_add(counters, tl.sum(flat, axis=0), sem="relaxed")
-    point = first + tl.reshape(tl.cumsum(flat, axis=0), [ROWS, PIXELS]) - 1
+    last = tl.atomic_add(counts, tl.sum(flat, axis=0), sem="relaxed")
+    point = last + tl.reshape(tl.cumsum(flat, axis=0), [ROWS, PIXELS])
     tl.store(point_of_slot + slot, point, mask=is_new)
-    tl.store(keys + point, key, mask=is_new)
+    tl.store(keys + point, key, mask=is_new & (point < room))
 
     # All coordinates of a lattice point are congruent modulo D+1. A simplex has one corner of
     # each such class; stored by it, a corner that neighbouring pixels share stays in one place.
@@ -112,6 +121,21 @@ def insert_kernel(
     at = (image * (DIM + 1) + remainder_class) * num_pixels + pixel[None, :]
     tl.store(vertices + at, slot.to(tl.int32), mask=is_axis & inside[None, :])
     tl.store(barycentric + at, weight, mask=is_axis & inside[None, :])
+
+
+@triton.jit
+def number_kernel(
+    vertices,  # (N, D+1, P) int32
+    point_of_slot,  # (capacity,) int32
+    num_vertices,
+    BLOCK: tl.constexpr,
+):
+    """Turn slots into the points that they hold."""
+    vertices += tl.program_id(0).to(tl.int64) * BLOCK
+    at = tl.arange(0, BLOCK)
+    mask = at < num_vertices - tl.program_id(0).to(tl.int64) * BLOCK
+    slot = tl.load(vertices + at, mask, 0)
+    tl.store(vertices + at, tl.load(point_of_slot + slot, mask), mask)
 
 
 @triton.jit
@@ -144,48 +168,51 @@ def link_kernel(
 
 
 @triton.jit
-def pack_kernel(
-    values,  # (N, K, P) float32, a slice of the channels
-    packed,  # (N, P, width) float32
+def gather_kernel(
+    values,  # (N, K, P) float32, of any strides
+    rows,  # (N, P, K) float32; None where the values lie like that
     largest,  # (N, K) int32, zero: bits of the largest magnitude of each image's channel
     num_channels,
     num_pixels,
-    values_stride,
-    quads,
+    image_stride,
+    channel_stride,
+    pixel_stride,
     PIXELS: tl.constexpr,
+    BLOCKS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Put the channels of each pixel side by side and find the largest magnitude of each.
-
-    The width of a row is ``quads`` of four channels, with zeros beyond the last, here and in the
-    lattice points: it moves in words of 16 bytes.
-    """
-    width = quads * 4
-    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS)
-    values += image * values_stride
-    packed += image * num_pixels * width
+    """Put the channels of each pixel side by side and find the largest magnitude of each."""
+    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS * BLOCKS, PIXELS)
+    values += image * image_stride
     largest += image * num_channels
     pixel = pixel[:, None]
     channel = _channel(CHANNELS)[None, :]
-    mask = (pixel < num_pixels) & (channel < num_channels)
-    value = tl.load(values + channel * num_pixels + pixel, mask, 0.0)
-    mask = (pixel < num_pixels) & (channel < width)
-    tl.store(packed + pixel * width + channel, value, mask)
-    # As integers, the bits of magnitudes are ordered as they are, and those of NaN come last.
-    magnitude = tl.max(value.to(tl.int32, bitcast=True) & 0x7FFFFFFF, axis=0)[None, :]
+    magnitude = tl.zeros([PIXELS, CHANNELS], tl.int32)
+    for _ in range(BLOCKS):
+        mask = (pixel < num_pixels) & (channel < num_channels)
+        at = channel * channel_stride + pixel.to(tl.int64) * pixel_stride
+        value = tl.load(values + at, mask, 0.0)
+        if rows is not None:
+            row = image * num_pixels + pixel
+            tl.store(rows + row * num_channels + channel, value, mask)
+        # As integers, the bits of magnitudes are ordered as they are, and those of NaN come last.
+        magnitude = tl.maximum(magnitude, value.to(tl.int32, bitcast=True) & 0x7FFFFFFF)
+        pixel += PIXELS
+    magnitude = tl.max(magnitude, axis=0)[None, :]
     tl.atomic_max(largest + channel, magnitude, channel < num_channels, sem="relaxed")
 
 
 @triton.jit(do_not_specialize=["width"])
 def splat_kernel(
-    packed,  # (N, P, width) float32
+    rows,  # (N, P, K) float32
     vertices,  # (N, D+1, P) int32
     barycentric,  # (N, D+1, P) float32
-    point_of_slot,  # (capacity,) int32
     largest,  # (N, K) int32
-    points,  # (M, width) int64, zero
+    quanta,  # (M, width) int64, zero
     num_channels,
     num_pixels,
+    image_stride,
+    row_stride,
     width,
     bits,
     CORNERS: tl.constexpr,
@@ -205,13 +232,13 @@ def splat_kernel(
     """
     # The classes of a strip run side by side, to read its values from the cache.
     program, corner = tl.program_id(0) // CORNERS, tl.program_id(0) % CORNERS
-    image, strip = _image_and_pixel(program, tl.cdiv(num_pixels, LENGTH), STRIPS)
+    image, strip = _image_and_pixel(program, tl.cdiv(num_pixels, LENGTH), STRIPS, STRIPS)
     corners = (image * CORNERS + corner) * num_pixels
     vertices += corners
     barycentric += corners
     first_channel = tl.program_id(1) * CHANNELS
-    packed += image * num_pixels * width + first_channel
-    points += first_channel
+    rows += image * image_stride + first_channel
+    quanta += first_channel
     lane, eight = tl.arange(0, 8)[None, None, :], tl.arange(0, CHANNELS // 8)[None, :, None] * 8
     is_channel = lane + eight < num_channels - first_channel
     largest += image * num_channels + first_channel
@@ -220,55 +247,55 @@ def splat_kernel(
 
     # Pixels beyond the last repeat it with no weight.
     pixel = tl.minimum(strip * LENGTH, num_pixels - 1)
-    current = tl.load(point_of_slot + tl.load(vertices + pixel))[:, None, None]
+    current = tl.load(vertices + pixel)[:, None, None]
     current = tl.broadcast_to(current, [STRIPS, 1, 8])
     total = tl.zeros([STRIPS, CHANNELS // 8, 8], tl.float32)
     for offset in range(LENGTH):
         pixel = tl.minimum(strip * LENGTH + offset, num_pixels - 1)
-        point = tl.load(point_of_slot + tl.load(vertices + pixel))[:, None, None]
+        point = tl.load(vertices + pixel)[:, None, None]
         point = tl.broadcast_to(point, [STRIPS, 1, 8])
         weight = tl.load(barycentric + pixel)
         weight = tl.where(strip * LENGTH + offset < num_pixels, weight, 0.0)[:, None, None]
-        value = tl.load(packed + (pixel * width)[:, None, None] + lane + eight, is_channel, 0.0)
+        row = (pixel.to(tl.int64) * row_stride)[:, None, None]
+        value = tl.load(rows + row + lane + eight, is_channel, 0.0)
         leaves = point != current
-        row = points + current * width + lane + eight
-        _add_quanta(row, total * quanta_per_one, leaves & is_channel)
+        _add_quanta(
+            quanta + current * width + lane + eight, total * quanta_per_one, leaves & is_channel
+        )
         total = tl.where(leaves, 0.0, total) + weight * value
         current = point
-    _add_quanta(points + current * width + lane + eight, total * quanta_per_one, is_channel)
+    _add_quanta(quanta + current * width + lane + eight, total * quanta_per_one, is_channel)
 
 
 @triton.jit
 def blur_kernel(
-    source,  # (1 or 2 orders, M, width) float32
+    source,  # (1 or 2 orders, M, width) float32, or int64 as the splat leaves them
     target,  # (1 or 2 orders, M, width) float32
     neighbours,  # (D+1, 2, M) int32
     num_points,
     quads,
-    source_quads,  # between the orders; 0 where both start from the same points
+    source_orders,  # 0 where both orders start from the same points, or 1
     first_axis,  # the axis of either order
     second_axis,
+    IS_MEAN: tl.constexpr,  # whether the target is the mean of both orders
     POINTS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
     """Convolve the lattice points with [1/2, 1, 1/2] along one axis; absent points hold zero."""
     width = quads * 4
     order = tl.program_id(2).to(tl.int64)
-    axis = tl.where(order == 0, first_axis, second_axis).to(tl.int64)
-    source += order * source_quads * 4
-    target += order * num_points * width
-    neighbours += axis * 2 * num_points
     point = tl.program_id(0) * POINTS + tl.arange(0, POINTS)
     channel = _channel(CHANNELS)[None, :]
-    exists = point < num_points
-    after = tl.load(neighbours + point, exists, -1)
-    before = tl.load(neighbours + num_points + point, exists, -1)
-    point = tl.where(exists, point, -1)
-    around = _load_points(source, after, width, channel)
-    around += _load_points(source, before, width, channel)
-    blurred = _load_points(source, point, width, channel) + 0.5 * around
-    mask = exists[:, None] & (channel < width)
-    tl.store(target + point[:, None] * width + channel, blurred, mask)
+    size = num_points.to(tl.int64) * width
+    axis = tl.where(order == 0, first_axis, second_axis)
+    first = source + order * source_orders * size
+    blurred = _blurred(first, neighbours, axis, point, num_points, width, channel)
+    if IS_MEAN:
+        second = source + source_orders * size
+        other = _blurred(second, neighbours, second_axis, point, num_points, width, channel)
+        blurred = 0.5 * (blurred + other)
+    mask = (point < num_points)[:, None] & (channel < width)
+    tl.store(target + order * size + point[:, None] * width + channel, blurred, mask)
 
 
 @triton.jit
@@ -276,46 +303,65 @@ def slice_kernel(
     points,  # (M, width) float32
     vertices,  # (N, D+1, P) int32
     barycentric,  # (N, D+1, P) float32
-    point_of_slot,  # (capacity,) int32
     largest,  # (N, K) int32
-    filtered,  # (N, K, P) float32, a slice of the channels
+    filtered,  # (N, K, P) float32, of any strides
+    values,  # (N, K, P) float32, of the same strides; or None
+    region,  # (N, P) float32, or None
+    sums,  # (N, blocks, 2, K) float32, or None
+    sums_stride,
     gain,
     num_channels,
     num_pixels,
-    filtered_stride,
+    image_stride,
+    channel_stride,
+    pixel_stride,
     quads,
     bits,
     CORNERS: tl.constexpr,
     PIXELS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Interpolate the pixels from the lattice points, and turn quanta back into values."""
+    """Interpolate the pixels from the lattice points, and turn quanta back into values.
+
+    The ``sums`` over a program's pixels are of the filtered times the values, and the region.
+    """
     width = quads * 4
-    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS)
+    image, pixel = _image_and_pixel(tl.program_id(0), num_pixels, PIXELS, PIXELS)
     vertices += image * CORNERS * num_pixels
     barycentric += image * CORNERS * num_pixels
     channel = _channel(CHANNELS)[None, :]
     inside = pixel < num_pixels
     total = tl.zeros([PIXELS, CHANNELS], tl.float32)
     for corner in tl.static_range(CORNERS):
-        slot = tl.load(vertices + corner * num_pixels + pixel, inside, 0)
-        point = tl.load(point_of_slot + slot, inside, -1)
+        point = tl.load(vertices + corner * num_pixels + pixel, inside, -1)
         weight = tl.load(barycentric + corner * num_pixels + pixel, inside, 0.0)
         total += weight[:, None] * _load_points(points, point, width, channel)
     is_channel = channel < num_channels
     magnitude = tl.load(largest + image * num_channels + channel, is_channel, 0)
     quantum = _power_of_two(_quantum_exponent(magnitude, bits))
     quantum = tl.where(magnitude < INFINITY_BITS, quantum, float("nan"))
-    filtered += image * filtered_stride
-    at = channel * num_pixels + pixel[:, None]
-    tl.store(filtered + at, total / gain * quantum, inside[:, None] & is_channel)
+    result = total / gain * quantum
+    at = image * image_stride + channel * channel_stride
+    at += (pixel.to(tl.int64) * pixel_stride)[:, None]
+    mask = inside[:, None] & is_channel
+    tl.store(filtered + at, result, mask)
+    if sums is not None:
+        kept = tl.sum(tl.load(values + at, mask, 0.0) * result, axis=0)[None, :]
+        inner = tl.load(region + image * num_pixels + pixel, inside, 0.0)
+        degree = tl.sum(inner[:, None] * result, axis=0)[None, :]
+        sums += tl.program_id(0).to(tl.int64) * 2 * sums_stride + channel
+        tl.store(sums, kept, is_channel)
+        tl.store(sums + sums_stride, degree, is_channel)
 
 
 @triton.jit
-def _image_and_pixel(program, num_pixels, PIXELS: tl.constexpr):
-    """The image (int64) and the pixels (PIXELS,) of a program; some may lie beyond the image."""
-    blocks = tl.cdiv(num_pixels, PIXELS)
-    return (program // blocks).to(tl.int64), program % blocks * PIXELS + tl.arange(0, PIXELS)
+def _image_and_pixel(program, num_pixels, SHARE: tl.constexpr, PIXELS: tl.constexpr):
+    """The image (int64) of a program and the first PIXELS of the SHARE of pixels that it has.
+
+    Some may lie beyond the image.
+    """
+    blocks = tl.cdiv(num_pixels, SHARE)
+    return (program // blocks).to(tl.int64), program % blocks * SHARE + tl.arange(0, PIXELS)
 
 
 @triton.jit
@@ -338,25 +384,36 @@ def _home_slot(key, hash_shift):
 
 
 @triton.jit
-def _insert(table, key, wanted, capacity, hash_shift):
-    """The slots of ``key`` (ROWS, PIXELS), and which of them this call filled.
+def _insert(table, point_of_slot, key, wanted, capacity, hash_shift, max_probes):
+    """The slots of ``key`` (ROWS, PIXELS), which of them this call filled, and whether it failed.
 
-    Of the threads that race to enter one key, a compare-and-swap picks one. Which slot a key gets
-    differs from run to run, and no result depends on it.
+    Of the threads that race for an empty slot, the one that claims it first, in ``point_of_slot``,
+    enters its key; the others look again until the key is there. Which slot a key gets differs
+    from run to run, and no result depends on it. (A compare-and-swap would do it at once, but
+    Triton has none for some of the threads alone, and most find their key.)
     """
     slot = _home_slot(key, hash_shift)
     is_new = tl.zeros(key.shape, tl.int1)
     searching = wanted
-    while tl.max(searching.to(tl.int32)) > 0:
+    is_searching = tl.max(searching.to(tl.int32)) > 0
+    probes = 0
+    while is_searching & (probes < max_probes):
         held = tl.load(table + slot, searching, NEVER)
-        if tl.max((held == EMPTY).to(tl.int32)) > 0:
-            # Where there is nothing to enter, this reads the slot and changes nothing.
-            expected = tl.where(held == EMPTY, EMPTY, NEVER).to(tl.int64)
-            held = tl.atomic_cas(table + slot, expected, key, sem="relaxed")
-        is_new |= searching & (held == EMPTY)
-        searching &= (held != EMPTY) & (held != key)
-        slot = tl.where(searching, (slot + 1) & (capacity - 1), slot)
-    return slot, is_new
+        vacant = searching & (held == EMPTY)
+        if tl.max(vacant.to(tl.int32)) > 0:
+            claim = tl.atomic_max(point_of_slot + slot, 0, vacant, sem="relaxed")
+            claimed = vacant & (claim == EMPTY)
+            tl.atomic_xchg(table + slot, key, claimed, sem="relaxed")
+            is_new |= claimed
+            searching &= ~claimed
+            # Read where the other's key arrives: a plain load may find an old copy.
+            vacant &= ~claimed
+            held = tl.where(vacant, tl.atomic_or(table + slot, 0, vacant, sem="relaxed"), held)
+        searching &= held != key
+        slot = tl.where(searching & (held != EMPTY), (slot + 1) & (capacity - 1), slot)
+        is_searching = tl.max(searching.to(tl.int32)) > 0
+        probes += 1
+    return slot, is_new, is_searching
 
 
 @triton.jit
@@ -374,6 +431,19 @@ def _find(table, key, wanted, capacity, hash_shift):
 
 
 @triton.jit
+def _blurred(points, neighbours, axis, point, num_points, width, channel):
+    """Rows (POINTS, CHANNELS) of ``points``, convolved along an axis."""
+    neighbours += axis.to(tl.int64) * 2 * num_points
+    exists = point < num_points
+    after = tl.load(neighbours + point, exists, -1)
+    before = tl.load(neighbours + num_points + point, exists, -1)
+    point = tl.where(exists, point, -1)
+    around = _load_points(points, after, width, channel)
+    around += _load_points(points, before, width, channel)
+    return _load_points(points, point, width, channel) + 0.5 * around
+
+
+@triton.jit
 def _add_quanta(address, quanta, mask):
     tl.atomic_add(address, quanta.to(tl.int64), mask, sem="relaxed")
 
@@ -382,7 +452,7 @@ def _add_quanta(address, quanta, mask):
 def _load_points(points, point, width, channel):
     """Rows (B, CHANNELS) of ``points``; zero where ``point`` (B,) is negative."""
     at = point[:, None] * width + channel
-    return tl.load(points + at, (point >= 0)[:, None] & (channel < width), 0.0)
+    return tl.load(points + at, (point >= 0)[:, None] & (channel < width), 0).to(tl.float32)
 
 
 @triton.jit
