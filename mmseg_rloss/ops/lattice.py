@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from . import backends
 from .backends.reference.lattice import BLUR_ASCENDING, BLUR_BOTH, BLUR_DESCENDING
 from .checks import check_constant, check_positive, check_same, check_tensor, check_values
+from .probabilities import backward_op
 
 
 class Associations(NamedTuple):
@@ -115,6 +117,19 @@ class Lattice:
         """
         values, region = values.to(self.dtype), region.to(self.dtype)
         return Associations(*_associate_op(*self._arguments, values, region, *self._bandwidths))
+
+    def associate_logits(self, logits: Tensor, region: Tensor, scale_factor: float) -> Associations:
+        """:meth:`associate` for the ``scaled_probabilities`` of logits, which it does not keep.
+
+        On the way back, the gradient of the logits comes from ``A V`` in one pass.
+
+        Args:
+            logits: (N, K, H, W) as in :func:`~mmseg_rloss.ops.scaled_probabilities`.
+            region: (N, h, w) as there, in the type of the lattice; constant for the gradient.
+            scale_factor: In (0, 1]; the lattice is that of the images at this scale.
+        """
+        maps = logits, region, scale_factor
+        return Associations(*_associate_logits_op(*self._arguments, *maps, *self._bandwidths))
 
     @property
     def _arguments(self) -> tuple[Tensor, Tensor]:
@@ -252,7 +267,7 @@ def _filter_op(
     blur: str,
 ) -> Tensor:
     if values.numel() == 0:
-        return _empty_like(values)
+        return torch.empty_like(values, memory_format=torch.contiguous_format)
     lattice = _lattice_of(token, planes, bandwidth, position_bandwidth)
     return backends.select(values.device).lattice.filter(lattice, values, blur)
 
@@ -266,7 +281,7 @@ def _(
     position_bandwidth: float | None,
     blur: str,
 ) -> Tensor:
-    return _empty_like(values)
+    return torch.empty_like(values, memory_format=torch.contiguous_format)
 
 
 def _save_filter(ctx, inputs: tuple, output: Tensor) -> None:
@@ -297,7 +312,9 @@ def _associate_op(
     position_bandwidth: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if values.numel() == 0:
-        return _empty_like(values), *(values.new_zeros(values.shape[:2]) for _ in range(2))
+        return torch.empty_like(values, memory_format=torch.contiguous_format), *(
+            values.new_zeros(values.shape[:2]) for _ in range(2)
+        )
     lattice = _lattice_of(token, planes, bandwidth, position_bandwidth)
     return backends.select(values.device).lattice.associate(lattice, values, region)
 
@@ -311,7 +328,9 @@ def _(
     bandwidth: float,
     position_bandwidth: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty_like(values), *(values.new_empty(values.shape[:2]) for _ in range(2))
+    return torch.empty_like(values, memory_format=torch.contiguous_format), *(
+        values.new_empty(values.shape[:2]) for _ in range(2)
+    )
 
 
 def _save_associate(ctx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -324,9 +343,23 @@ def _associate_backward(
     ctx, grad_filtered: Tensor | None, grad_kept: Tensor | None, grad_degrees: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     planes, token, region, filtered = ctx.saved_tensors
+    grads = grad_filtered, grad_kept, grad_degrees
+    grad = _gradient_of_values(grads, filtered, region, planes, token, *ctx.bandwidths)
+    return None, None, grad, None, None, None
+
+
+def _gradient_of_values(
+    grads: tuple[Tensor | None, Tensor | None, Tensor | None],
+    filtered: Tensor,
+    region: Tensor,
+    *lattice: object,
+) -> Tensor | None:
+    """From the gradients of what ``associate`` returns, that of the values."""
+    grad_filtered, grad_kept, grad_degrees = grads
+    planes, token, *bandwidths = lattice
 
     def multiply(values: Tensor) -> Tensor:
-        return _filter_op(planes, token, values, *ctx.bandwidths, BLUR_BOTH)
+        return _filter_op(planes, token, values, *bandwidths, BLUR_BOTH)
 
     def spread(sums: Tensor) -> Tensor:  # (N, K) to (N, K, 1, ...)
         return sums.view(*sums.shape, *(1 for _ in filtered.shape[2:]))
@@ -338,19 +371,70 @@ def _associate_backward(
         parts.append(spread(grad_degrees) * multiply(region.unsqueeze(1)))
     if grad_filtered is not None:
         parts.append(multiply(grad_filtered))
-    return None, None, sum(parts) if parts else None, None, None, None
+    return functools.reduce(torch.add, parts) if parts else None
 
 
 _associate_op.register_autograd(_associate_backward, setup_context=_save_associate)
 
 
-def _empty_like(values: Tensor) -> Tensor:
-    """In the layout that a backend's result has: a GPU's channels stay last, if they are."""
-    channels_last = (
-        values.device.type == "cuda"
-        and values.ndim == 4
-        and not values.is_contiguous()
-        and values.is_contiguous(memory_format=torch.channels_last)
-    )
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty_like(values, memory_format=layout)
+@torch.library.custom_op("mmseg_rloss::associate_logits_on_lattice", mutates_args=(), **_UNSAFE)
+def _associate_logits_op(
+    planes: Tensor,
+    token: Tensor,
+    logits: Tensor,
+    region: Tensor,
+    scale_factor: float,
+    bandwidth: float,
+    position_bandwidth: float | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    backend = backends.select(logits.device)
+    values = backend.probabilities.forward(logits, region, scale_factor)
+    if values.numel() == 0:
+        return values, *(values.new_zeros(values.shape[:2]) for _ in range(2))
+    lattice = _lattice_of(token, planes, bandwidth, position_bandwidth)
+    return backend.lattice.associate(lattice, values, region)
+
+
+@_associate_logits_op.register_fake
+def _(
+    planes: Tensor,
+    token: Tensor,
+    logits: Tensor,
+    region: Tensor,
+    scale_factor: float,
+    bandwidth: float,
+    position_bandwidth: float | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    num_images, num_channels = logits.shape[:2]
+    shape = num_images, 2 if num_channels == 1 else num_channels
+    filtered = region.new_empty(*shape, *region.shape[1:])
+    return filtered, region.new_empty(shape), region.new_empty(shape)
+
+
+def _save_associate_logits(ctx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    planes, token, logits, region, ctx.scale_factor, *ctx.bandwidths = inputs
+    ctx.save_for_backward(planes, token, logits, region, output[0])
+    ctx.set_materialize_grads(False)
+
+
+def _associate_logits_backward(
+    ctx, grad_filtered: Tensor | None, grad_kept: Tensor | None, grad_degrees: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    planes, token, logits, region, filtered = ctx.saved_tensors
+    if grad_kept is not None and grad_filtered is None and grad_degrees is None:
+        grad, factors = filtered, 2 * grad_kept  # nothing but A V is needed
+    else:
+        grads = grad_filtered, grad_kept, grad_degrees
+        grad = _gradient_of_values(grads, filtered, region, planes, token, *ctx.bandwidths)
+        factors = None
+    if grad is not None:
+        # A gradient of the gradient may be asked for: the twin has one.
+        twin = backends.reference.probabilities.backward
+        function = twin if torch.is_grad_enabled() else backward_op
+        grad = function(grad, factors, logits, region, ctx.scale_factor)
+    return None, None, grad, None, None, None, None
+
+
+_associate_logits_op.register_autograd(
+    _associate_logits_backward, setup_context=_save_associate_logits
+)

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from .checks import check_energy_maps, check_energy_parameters, check_finite, check_positive
 from .energies import densecrf_energy, gated_energy, kernel_cut_energy, normalized_cut_energy
-from .probabilities import scaled_probabilities
+from .lattice import Lattice
 from .scene import Scene, scale_nearest
+from .segmentation import LogitSegmentation, Segmentation
 
 
 def densecrf_loss(
@@ -198,7 +199,8 @@ def _energy_of_probabilities(
     region = scene.region(scale_factor, segmentation)  # (N, h, w)
     affinities = scene.lattice(sigma_rgb, sigma_xy, scale_factor, segmentation.dtype)
     labels = (_scale_labels(label, scale_factor, region) for label in labels)
-    return energy(segmentation * region.unsqueeze(1), region, affinities, *labels)
+    masked = Segmentation(segmentation * region.unsqueeze(1), region)
+    return energy(masked, affinities, *labels)
 
 
 def _scale_labels(label: Tensor, scale_factor: float, region: Tensor) -> Tensor:
@@ -231,7 +233,7 @@ class EnergyLayer(nn.Module):
         self.sigma_xy = sigma_xy
         self.scale_factor = scale_factor
 
-    def energy(self, segmentation: Tensor, region: Tensor, *affinities_and_labels) -> Tensor:
+    def energy(self, segmentation: Segmentation, affinities: Lattice, *labels: Tensor) -> Tensor:
         """The energy (``energies.py``) that a subclass weighs."""
         raise NotImplementedError
 
@@ -254,10 +256,10 @@ class EnergyLayer(nn.Module):
         dtype = _compute_type(logits)
         region = scene.region(self.scale_factor, logits.new_empty(0, dtype=dtype))  # (N, h, w)
         affinities = scene.lattice(*self.bandwidths, dtype)
-        segmentation = scaled_probabilities(logits, region, self.scale_factor)
+        segmentation = LogitSegmentation(logits, region, self.scale_factor)
         labels = () if seg_label is None else (seg_label,)
         labels = (_scale_labels(label, self.scale_factor, region) for label in labels)
-        return self.weight * self.energy(segmentation, region, affinities, *labels)
+        return self.weight * self.energy(segmentation, affinities, *labels)
 
     @property
     def bandwidths(self) -> tuple[float, float, float]:
@@ -304,8 +306,8 @@ class DenseCRFLoss(EnergyLayer):
         maps = image, segmentation, region_of_interest
         return self.weight * densecrf_loss(*maps, *self.bandwidths, normalize=self.normalize)
 
-    def energy(self, segmentation: Tensor, region: Tensor, *affinities) -> Tensor:
-        return densecrf_energy(segmentation, region, *affinities, normalize=self.normalize)
+    def energy(self, segmentation: Segmentation, affinities: Lattice) -> Tensor:
+        return densecrf_energy(segmentation, affinities, normalize=self.normalize)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", normalize=True" if self.normalize else "")
@@ -384,9 +386,8 @@ class KernelCutLoss(EnergyLayer):
             *maps, *self.bandwidths, densecrf_weight=self.densecrf_weight
         )
 
-    def energy(self, segmentation: Tensor, region: Tensor, *affinities) -> Tensor:
-        weight = self.densecrf_weight
-        return kernel_cut_energy(segmentation, region, *affinities, densecrf_weight=weight)
+    def energy(self, segmentation: Segmentation, affinities: Lattice) -> Tensor:
+        return kernel_cut_energy(segmentation, affinities, densecrf_weight=self.densecrf_weight)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + f", densecrf_weight={self.densecrf_weight}"

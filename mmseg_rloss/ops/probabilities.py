@@ -56,13 +56,18 @@ def _layout(logits: Tensor) -> torch.memory_format:
 
 
 @torch.library.custom_op("mmseg_rloss::scaled_probabilities_backward", mutates_args=())
-def _backward_op(grad: Tensor, logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
+def backward_op(
+    grad: Tensor, factors: Tensor | None, logits: Tensor, region: Tensor, scale_factor: float
+) -> Tensor:
+    """The gradient of the logits from that of the probabilities, ``grad`` times ``factors``."""
     backend = backends.select(logits.device).probabilities
-    return backend.backward(grad, logits, region, scale_factor).contiguous()
+    return backend.backward(grad, factors, logits, region, scale_factor)
 
 
-@_backward_op.register_fake
-def _(grad: Tensor, logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
+@backward_op.register_fake
+def _(
+    grad: Tensor, factors: Tensor | None, logits: Tensor, region: Tensor, scale_factor: float
+) -> Tensor:
     return torch.empty_like(logits, memory_format=torch.contiguous_format)
 
 
@@ -72,11 +77,10 @@ def _save(ctx, inputs: tuple, output: Tensor) -> None:
 
 
 def _differentiate(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-    logits, region = ctx.saved_tensors
     # A gradient of the gradient may be asked for: the twin has one.
-    differentiable = torch.is_grad_enabled()
-    function = backends.reference.probabilities.backward if differentiable else _backward_op
-    return function(grad, logits, region, ctx.scale_factor), None, None
+    twin = backends.reference.probabilities.backward
+    function = twin if torch.is_grad_enabled() else backward_op
+    return function(grad, None, *ctx.saved_tensors, ctx.scale_factor), None, None
 
 
 _forward_op.register_autograd(_differentiate, setup_context=_save)

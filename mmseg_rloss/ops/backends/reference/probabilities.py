@@ -17,9 +17,20 @@ def forward(logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
     return probabilities * region.unsqueeze(1)
 
 
-def backward(grad: Tensor, logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
-    """The gradient (N, K, H, W) of ``logits`` from that of the probabilities (N, C, h, w)."""
+def backward(
+    grad: Tensor,
+    factors: Tensor | None,
+    logits: Tensor,
+    region: Tensor,
+    scale_factor: float,
+) -> Tensor:
+    """The gradient (N, K, H, W) of ``logits`` from that of the probabilities.
+
+    That is ``grad`` (N, C, h, w), times the ``factors`` (N, C) of its channels if given.
+    """
     probabilities = _probabilities(logits)  # (N, C, H, W)
+    if factors is not None:
+        grad = grad * factors[..., None, None]
     grad = grad * region.unsqueeze(1)
     if scale_factor != 1:
         grad = torch.ops.aten.upsample_bilinear2d_backward(

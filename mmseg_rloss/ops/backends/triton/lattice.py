@@ -152,7 +152,7 @@ def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor,
     sums = values.new_empty(num_images, blocks, 2, num_channels)
     region = region.contiguous()
     if not values.numel() or _filter(lattice, values, BLUR_BOTH, filtered, region, sums):
-        return filtered, *sums.sum(dim=1).unbind(dim=1)
+        return filtered, *(sums[:, :, i].sum(dim=1) for i in range(2))  # no views of one another
     filtered.copy_(_filter_by_reference(lattice, values, BLUR_BOTH))
     kept, degrees = values * filtered, region.unsqueeze(1) * filtered
     return filtered, kept.flatten(2).sum(dim=2), degrees.flatten(2).sum(dim=2)
