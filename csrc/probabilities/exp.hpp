@@ -5,8 +5,8 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-// Numbers in a vector: what a register holds, as compilers split wider vectors of integers into
-// their elements.
+// Numbers in a vector: what a register holds. Wider vectors took several times as long, as
+// compilers take some of the operations on them apart.
 template <class T>
 constexpr int kWidth = MMSEG_RLOSS_VECTOR_BYTES / sizeof(T);
 
