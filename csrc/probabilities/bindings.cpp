@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <string>
 
 #include "../memory.hpp"
@@ -27,27 +28,30 @@ template <class L>
 using Maps = Array<ComputeType<L>>;
 
 template <class L>
-ScaledProbabilities<L> describe(const Logits<L>& logits, const Maps<L>& region, double scale_factor,
-                                int num_threads) {
+ScaledProbabilities<L> describe(const Logits<L>& logits, bool channels_last, const Maps<L>& region,
+                                double scale_factor, int num_threads) {
   ScaledProbabilities<L> maps{};
   maps.logits = reinterpret_cast<const L*>(logits.data());
   maps.region = region.data();
   maps.num_images = logits.shape(0);
-  maps.num_channels = logits.shape(1);
-  maps.height = logits.shape(2);
-  maps.width = logits.shape(3);
+  maps.num_channels = logits.shape(channels_last ? 3 : 1);
+  maps.height = logits.shape(channels_last ? 1 : 2);
+  maps.width = logits.shape(channels_last ? 2 : 3);
   maps.scaled_height = region.shape(1);
   maps.scaled_width = region.shape(2);
   maps.scale_factor = scale_factor;
+  maps.channels_last = channels_last;
   maps.num_threads = num_threads;
   return maps;
 }
 
-// Write the probabilities into `result` (N, C, h, w); the caller has checked the arguments.
+// Write the probabilities into `result` (N, C, h, w). The logits are (N, K, H, W), or (N, H, W, K)
+// if channels_last.
 template <class L>
-void forward(const Logits<L>& logits, const Maps<L>& region, double scale_factor, Maps<L>& result,
-             int num_threads, const std::string& instruction_set) {
-  const auto maps = describe<L>(logits, region, scale_factor, num_threads);
+void forward(const Logits<L>& logits, bool channels_last, const Maps<L>& region,
+             double scale_factor, Maps<L>& result, int num_threads,
+             const std::string& instruction_set) {
+  const auto maps = describe<L>(logits, channels_last, region, scale_factor, num_threads);
   ComputeType<L>* const to = result.mutable_data();
   advise_huge_pages(to, result.nbytes());
   py::gil_scoped_release release;
@@ -58,30 +62,32 @@ void forward(const Logits<L>& logits, const Maps<L>& region, double scale_factor
   baseline::forward(maps, to);
 }
 
-// Write the logits' gradient into `result` (N, K, H, W); the caller has checked the arguments.
+// Write the logits' gradient into `result`, which is laid out as the logits are.
 template <class L>
-void backward(const Maps<L>& grad, const Logits<L>& logits, const Maps<L>& region,
-              double scale_factor, Logits<L>& result, int num_threads,
-              const std::string& instruction_set) {
-  const auto maps = describe<L>(logits, region, scale_factor, num_threads);
+void backward(const Maps<L>& grad, const std::optional<Maps<L>>& factors, const Logits<L>& logits,
+              bool channels_last, const Maps<L>& region, double scale_factor, Logits<L>& result,
+              int num_threads, const std::string& instruction_set) {
+  const auto maps = describe<L>(logits, channels_last, region, scale_factor, num_threads);
   const ComputeType<L>* const from = grad.data();
+  const ComputeType<L>* const by = factors ? factors->data() : nullptr;
   L* const to = reinterpret_cast<L*>(result.mutable_data());
   advise_huge_pages(to, result.nbytes());
   py::gil_scoped_release release;
 #if defined(__x86_64__)
-  if (instruction_set == "avx512") return avx512::backward(maps, from, to);
-  if (instruction_set == "avx2") return avx2::backward(maps, from, to);
+  if (instruction_set == "avx512") return avx512::backward(maps, from, by, to);
+  if (instruction_set == "avx2") return avx2::backward(maps, from, by, to);
 #endif
-  baseline::backward(maps, from, to);
+  baseline::backward(maps, from, by, to);
 }
 
 template <class L>
 void define(py::module_& module, const std::string& type) {
   module.def(("probabilities_forward_" + type).c_str(), &forward<L>, py::arg("logits").noconvert(),
-             py::arg("region").noconvert(), py::arg("scale_factor"), py::arg("result").noconvert(),
-             py::arg("num_threads"), py::arg("instruction_set"));
+             py::arg("channels_last"), py::arg("region").noconvert(), py::arg("scale_factor"),
+             py::arg("result").noconvert(), py::arg("num_threads"), py::arg("instruction_set"));
   module.def(("probabilities_backward_" + type).c_str(), &backward<L>, py::arg("grad").noconvert(),
-             py::arg("logits").noconvert(), py::arg("region").noconvert(), py::arg("scale_factor"),
+             py::arg("factors").noconvert(), py::arg("logits").noconvert(),
+             py::arg("channels_last"), py::arg("region").noconvert(), py::arg("scale_factor"),
              py::arg("result").noconvert(), py::arg("num_threads"), py::arg("instruction_set"));
 }
 

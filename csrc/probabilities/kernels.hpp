@@ -121,7 +121,7 @@ class ProbabilityKernels {
   // Compute the probabilities of an image in a band of their rows.
   void forward(int64_t image, int64_t band, T* result) const {
     Exponentials exponentials[2] = {{num_classes_, pitch_}, {num_classes_, pitch_}};
-    Zeros<L> tail(maps_.num_channels * kStep);
+    Zeros<L> tail(maps_.num_channels * kBlock);
     Zeros<T> factors(2 * pitch_), mixed(pitch_);
     T *const factor = factors.data(), *const next_factor = factor + pitch_;
     const int64_t end = std::min(maps_.scaled_height, (band + 1) * kBandRows);
@@ -150,33 +150,37 @@ class ProbabilityKernels {
   }
 
   // Compute the logits' gradient in a band of their rows.
-  void backward(int64_t image, int64_t band, const T* grad, L* result) const {
+  void backward(int64_t image, int64_t band, const T* grad, const T* factors, L* result) const {
     const int64_t width = maps_.width, plane = maps_.height * width;
+    const int64_t pitch = maps_.channels_last ? kBlock : plane;
     Zeros<T> spread(num_classes_ * pitch_), exponentials(num_classes_ * kBlock);
-    Zeros<L> tail(maps_.num_channels * kStep);
+    Zeros<L> tail(maps_.num_channels * kBlock);
     Zeros<T> weights(2 * maps_.scaled_width), mixed(pitch_);
     const int64_t end = std::min(maps_.height, (band + 1) * kBandRows);
     for (int64_t y = band * kBandRows; y < end; ++y) {
-      const int64_t offset = image * maps_.num_channels * plane + y * width;
-      const L* const from = maps_.logits + offset;
-      L* const to = result + offset;
-      if (!spread_gradient(image, y, grad, weights.data(), mixed.data(), spread.data())) {
-        for (int64_t k = 0; k < maps_.num_channels; ++k)
-          std::memset(static_cast<void*>(to + k * plane), 0, width * sizeof(L));
+      const L* const from = row_of(maps_.logits, image, y);
+      L* const to = row_of(result, image, y);
+      if (!spread_gradient(image, y, grad, factors, weights.data(), mixed.data(), spread.data())) {
+        clear(to);
         continue;
       }
       const auto block = [&](auto steps, const L* logits, int64_t x, L* out, int64_t pitch) {
         backward_block<decltype(steps)::value>(logits, pitch, spread.data() + x,
                                                exponentials.data(), out);
       };
+      const auto copied_block = [&](auto steps, int64_t x, int64_t count) {
+        load_pixels(from, x, count, tail.data());
+        block(steps, tail.data(), x, tail.data(), kBlock);
+        store_pixels(tail.data(), x, count, to);
+      };
       int64_t x = 0;
-      for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, x, to + x, plane);
-      for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, x, to + x, plane);
-      if (x < width) {
-        copy_columns(from + x, plane, width - x, tail.data(), kStep);
-        block(kOneStep, tail.data(), x, tail.data(), kStep);
-        copy_columns(tail.data(), kStep, width - x, to + x, plane);
+      if (maps_.channels_last) {
+        for (; x + kBlock <= width; x += kBlock) copied_block(kBlockSteps, x, kBlock);
+      } else {
+        for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, x, to + x, pitch);
+        for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, x, to + x, pitch);
       }
+      for (; x < width; x += kStep) copied_block(kOneStep, x, std::min<int64_t>(kStep, width - x));
     }
   }
 
@@ -211,29 +215,64 @@ class ProbabilityKernels {
     return maps + (index * maps_.scaled_height + y) * maps_.scaled_width;
   }
 
-  void copy_columns(const L* from, int64_t pitch, int64_t count, L* to, int64_t to_pitch) const {
+  // The first element of a row of the logits' maps: pixels of a plane, or pixels of all channels.
+  template <class P>
+  P* row_of(P* maps, int64_t image, int64_t y) const {
+    const int64_t plane = maps_.height * maps_.width;
+    const int64_t offset = y * maps_.width * (maps_.channels_last ? maps_.num_channels : 1);
+    return maps + image * maps_.num_channels * plane + offset;
+  }
+
+  // Where pixel x of channel k lies in such a row.
+  int64_t place(int64_t k, int64_t x) const {
+    return maps_.channels_last ? x * maps_.num_channels + k : k * maps_.height * maps_.width + x;
+  }
+
+  // Pixels [x, x + count) of a row, as (K, kBlock).
+  void load_pixels(const L* row, int64_t x, int64_t count, L* planes) const {
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t k = 0; k < maps_.num_channels; ++k)
+        planes[k * kBlock + i] = row[place(k, x + i)];
+  }
+  void store_pixels(const L* planes, int64_t x, int64_t count, L* row) const {
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t k = 0; k < maps_.num_channels; ++k)
+        row[place(k, x + i)] = planes[k * kBlock + i];
+  }
+
+  void clear(L* row) const {
+    const int64_t plane = maps_.height * maps_.width;
+    if (maps_.channels_last) {
+      std::memset(static_cast<void*>(row), 0, maps_.width * maps_.num_channels * sizeof(L));
+      return;
+    }
     for (int64_t k = 0; k < maps_.num_channels; ++k)
-      for (int64_t x = 0; x < count; ++x) to[k * to_pitch + x] = from[k * pitch + x];
+      std::memset(static_cast<void*>(row + k * plane), 0, maps_.width * sizeof(L));
   }
 
   void compute(int64_t image, int64_t y, L* tail, Exponentials& row) const {
     if (row.row == y) return;
     row.row = y;
     const int64_t width = maps_.width, plane = maps_.height * width;
-    const L* const from = maps_.logits + image * maps_.num_channels * plane + y * width;
+    const L* const from = row_of(maps_.logits, image, y);
     const auto block = [&](auto steps, const L* logits, int64_t pitch, int64_t x) {
       constexpr int kSteps = decltype(steps)::value;
       V sum[kSteps];
       exponentiate<kSteps>(logits, pitch, row.values.data() + x, pitch_, sum);
       for (int i = 0; i < kSteps; ++i) store(row.norm.data() + x + i * kStep, V(T(1) / sum[i]));
     };
+    const auto copied_block = [&](auto steps, int64_t x, int64_t count) {
+      load_pixels(from, x, count, tail);
+      block(steps, tail, kBlock, x);
+    };
     int64_t x = 0;
-    for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, plane, x);
-    for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, plane, x);
-    if (x < width) {
-      copy_columns(from + x, plane, width - x, tail, kStep);
-      block(kOneStep, tail, kStep, x);
+    if (maps_.channels_last) {
+      for (; x + kBlock <= width; x += kBlock) copied_block(kBlockSteps, x, kBlock);
+    } else {
+      for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, plane, x);
+      for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, plane, x);
     }
+    for (; x < width; x += kStep) copied_block(kOneStep, x, std::min<int64_t>(kStep, width - x));
   }
 
   // The numerators of the softmax and their sum, for kSteps vectors of pixels.
@@ -321,8 +360,8 @@ class ProbabilityKernels {
 
   // Spread the gradient of the probabilities over a row of the source: (C, pitch). Returns false
   // where no output reads the row.
-  bool spread_gradient(int64_t image, int64_t y, const T* grad, T* weights, T* mixed,
-                       T* spread) const {
+  bool spread_gradient(int64_t image, int64_t y, const T* grad, const T* factors, T* weights,
+                       T* mixed, T* spread) const {
     const int64_t width = maps_.scaled_width;
     int64_t rows[2];
     int count = 0;
@@ -338,10 +377,11 @@ class ProbabilityKernels {
     for (int64_t k = 0; k < num_classes_; ++k) {
       const T* const from = scaled_row(grad, image * num_classes_ + k, rows[0]);
       const T* const next = scaled_row(grad, image * num_classes_ + k, rows[count - 1]);
+      const T factor = factors ? factors[image * num_classes_ + k] : T(1);
       for (int64_t x = 0; x < width; ++x) {
         T sum = from[x] * weights[x];
         if (count == 2) sum = sum + next[x] * weights[width + x];
-        mixed[x] = sum;
+        mixed[x] = sum * factor;
       }
       enlarge(mixed, spread + k * pitch_);
     }
@@ -395,22 +435,24 @@ void run_forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {
 }
 
 template <class L>
-void run_backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result) {
+void run_backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad,
+                  const ComputeType<L>* factors, L* result) {
   using Kernels = ProbabilityKernels<L>;
   const Kernels kernels(maps);
   const int64_t num_bands = Kernels::num_bands(maps.height);
   Team team(int(std::min<int64_t>(maps.num_threads, maps.num_images * num_bands)));
   team.run(maps.num_images, {{num_bands, [&](int64_t image, int64_t band) {
-                                kernels.backward(image, band, grad, result);
+                                kernels.backward(image, band, grad, factors, result);
                               }}});
 }
 
-#define MMSEG_RLOSS_DEFINE_FOR(L)                                                            \
-  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {                 \
-    run_forward(maps, result);                                                               \
-  }                                                                                          \
-  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result) { \
-    run_backward(maps, grad, result);                                                        \
+#define MMSEG_RLOSS_DEFINE_FOR(L)                                               \
+  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {    \
+    run_forward(maps, result);                                                  \
+  }                                                                             \
+  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, \
+                const ComputeType<L>* factors, L* result) {                     \
+    run_backward(maps, grad, factors, result);                                  \
   }
 MMSEG_RLOSS_DEFINE_FOR(Float16)
 MMSEG_RLOSS_DEFINE_FOR(BFloat16)

@@ -28,23 +28,26 @@ using ComputeType = std::conditional_t<std::is_same_v<L, double>, double, float>
 // One channel stands for two classes with the logits -x/2 and x/2, any other number for as many.
 template <class L>
 struct ScaledProbabilities {
-  const L* logits;                      // (N, K, H, W)
+  const L* logits;                      // (N, K, H, W), or (N, H, W, K) if channels_last
   const ComputeType<L>* region;         // (N, h, w), what the probabilities are multiplied with
   int64_t num_images;                   // N
   int64_t num_channels;                 // K
   int64_t height, width;                // H, W
   int64_t scaled_height, scaled_width;  // h, w
   double scale_factor;                  // in (0, 1]
+  bool channels_last;                   // the logits, and their gradient
   int num_threads;
 
   int64_t num_classes() const { return std::max<int64_t>(2, num_channels); }  // C
 };
 
-// forward writes the probabilities (N, C, h, w), backward turns their gradient (N, C, h, w) into
-// that of the logits (N, K, H, W). Both compute the softmax anew and read the logits once.
-#define MMSEG_RLOSS_DECLARE_FOR(L)                                          \
-  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result); \
-  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result);
+// forward writes the probabilities (N, C, h, w). backward turns their gradient, `grad` (N, C, h, w)
+// times the `factors` (N, C) unless these are null, into that of the logits, laid out as they are.
+// Both compute the softmax anew and read the logits once.
+#define MMSEG_RLOSS_DECLARE_FOR(L)                                              \
+  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result);     \
+  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, \
+                const ComputeType<L>* factors, L* result);
 #define MMSEG_RLOSS_DECLARE(isa)    \
   namespace isa {                   \
   MMSEG_RLOSS_DECLARE_FOR(Float16)  \

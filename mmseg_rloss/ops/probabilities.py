@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import backends
+from .backends.layout import logits_layout
 
 
 def scaled_probabilities(logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
@@ -29,8 +30,8 @@ def scaled_probabilities(logits: Tensor, region: Tensor, scale_factor: float) ->
 
     Returns:
         (N, C, h, w) in the compute type, where C is K, or 2 for one channel. Twice differentiable
-        with respect to ``logits``; the gradient is of their type. In memory, channels are last on
-        a GPU and planes are whole elsewhere.
+        with respect to ``logits``; the gradient is of their type and layout. In memory, channels
+        are last on a GPU and planes are whole elsewhere.
     """
     return _forward_op(logits, region, float(scale_factor))
 
@@ -61,14 +62,15 @@ def backward_op(
 ) -> Tensor:
     """The gradient of the logits from that of the probabilities, ``grad`` times ``factors``."""
     backend = backends.select(logits.device).probabilities
-    return backend.backward(grad, factors, logits, region, scale_factor)
+    grad = backend.backward(grad, factors, logits, region, scale_factor)
+    return grad.contiguous(memory_format=logits_layout(logits))
 
 
 @backward_op.register_fake
 def _(
     grad: Tensor, factors: Tensor | None, logits: Tensor, region: Tensor, scale_factor: float
 ) -> Tensor:
-    return torch.empty_like(logits, memory_format=torch.contiguous_format)
+    return torch.empty_like(logits, memory_format=logits_layout(logits))
 
 
 def _save(ctx, inputs: tuple, output: Tensor) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmseg_rloss.ops import set_num_threads
 from mmseg_rloss.ops.backends import native as native_backend
 from mmseg_rloss.ops.backends import reference as reference_backend
 from mmseg_rloss.ops.probabilities import scaled_probabilities
@@ -105,10 +106,10 @@ def test_every_number_of_16_bits_is_read(dtype, instruction_set):
     every = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(dtype)
     logits = torch.stack((every, torch.zeros_like(every))).view(1, 2, 256, 256)
     region = torch.ones(1, 256, 256)
-    options = region, 1.0, 1, instruction_set
-    result = native.run_forward(logits, *options)
+    options = region, 1.0, instruction_set
+    result = native.forward(logits, *options)
     torch.testing.assert_close(
-        result, native.run_forward(logits.float(), *options), rtol=0, atol=0, equal_nan=True
+        result, native.forward(logits.float(), *options), rtol=0, atol=0, equal_nan=True
     )
 
 
@@ -123,11 +124,11 @@ def test_gradients_are_rounded_to_nearest_even(dtype, instruction_set):
     grad = grad[grad < torch.finfo(torch.float32).max / 4]
     grad = torch.stack((2 * grad, -2 * grad)).view(1, 2, 1, -1)
     logits, region = torch.zeros_like(grad, dtype=dtype), torch.ones(1, 1, grad.shape[-1])
-    rounded = native.run_backward(grad, logits, region, 1.0, 1, instruction_set)
+    rounded = native.backward(grad, None, logits, region, 1.0, instruction_set)
     assert torch.equal(rounded, (grad / 2).to(dtype))
     grad = torch.tensor([INF, float("nan"), 1.0]).expand(1, 2, 1, 3)
     logits, region = torch.zeros_like(grad, dtype=dtype), torch.ones(1, 1, 3)
-    assert native.run_backward(grad, logits, region, 1.0, 1, instruction_set).isnan().sum() == 4
+    assert native.backward(grad, None, logits, region, 1.0, instruction_set).isnan().sum() == 4
 
 
 def test_the_exponential_is_within_two_ulp():
@@ -180,21 +181,28 @@ def test_one_channel_saturates_at_infinity():
 @pytest.mark.parametrize(
     ("size", "scale_factor"), [((64, 131), 1), ((64, 131), 0.5), ((45, 70), 0.7), ((45, 70), 0.1)]
 )
-def test_instruction_sets_and_threads_give_the_same_bits(size, scale_factor, num_channels, dtype):
+def test_instruction_sets_and_threads_give_the_same_bits(
+    request, size, scale_factor, num_channels, dtype
+):
     logits, region = random_maps(num_channels, size, scale_factor, dtype)
     grad = reference.forward(logits.flip(1), region, scale_factor)
     expected = None
+    request.addfinalizer(lambda: set_num_threads(None))
     for instruction_set in native.instruction_sets():
         for num_threads in (1, 2, 5):
-            options = region, scale_factor, num_threads, instruction_set
+            set_num_threads(num_threads)
+            options = region, scale_factor, instruction_set
             actual = (
-                native.run_forward(logits, *options),
-                native.run_backward(grad, logits, *options),
+                native.forward(logits, *options),
+                native.backward(grad, None, logits, *options),
             )
             expected = expected or actual
             for a, b in zip(actual, expected, strict=True):
                 integers = torch.int16 if a.element_size() == 2 else torch.int32
-                assert torch.equal(a.view(integers), b.view(integers)), options[2:]
+                assert torch.equal(a.view(integers), b.view(integers)), (
+                    instruction_set,
+                    num_threads,
+                )
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
@@ -205,9 +213,34 @@ def test_the_twin_agrees(scale_factor, num_channels):
     torch.testing.assert_close(reference.forward(logits, region, scale_factor), result)
     generator = torch.Generator().manual_seed(1)
     weights = torch.randn(result.shape, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(reference.backward(weights, logits, region, scale_factor), grad)
-    half = reference.backward(weights.float(), logits.half(), region.float(), scale_factor)
+    torch.testing.assert_close(
+        reference.backward(weights, None, logits, region, scale_factor), grad
+    )
+    half = reference.backward(weights.float(), None, logits.half(), region.float(), scale_factor)
     assert half.dtype == torch.float16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, *HALVES])
+@pytest.mark.parametrize("scale_factor", [1, 0.5, 0.7])
+@pytest.mark.parametrize("size", [(7, 5), (9, 64), (6, 131)])
+def test_channels_may_be_last(size, scale_factor, dtype):
+    logits, region = random_maps(21, size, scale_factor, dtype)
+    result, grad = with_gradient(scaled_probabilities, logits, region, scale_factor)
+    last = logits.contiguous(memory_format=torch.channels_last)
+    actual, actual_grad = with_gradient(scaled_probabilities, last, region, scale_factor)
+    assert torch.equal(actual, result) and torch.equal(actual_grad, grad)
+    assert actual_grad.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("backend", [native, reference])
+@pytest.mark.parametrize("scale_factor", [1, 0.5, 0.7])
+def test_factors_multiply_the_gradient_of_their_channels(scale_factor, backend):
+    logits, region = random_maps(5, (9, 14), scale_factor, torch.float64)
+    grad, factors = reference.forward(logits.flip(1), region, scale_factor), torch.randn(2, 5)
+    factors = factors[: len(logits)].double()
+    actual = backend.backward(grad, factors, logits, region, scale_factor)
+    grad = grad * factors[..., None, None]
+    torch.testing.assert_close(actual, reference.backward(grad, None, logits, region, scale_factor))
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])

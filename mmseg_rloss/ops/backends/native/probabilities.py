@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...threads import num_threads
+from ..layout import logits_layout
 from .lattice import instruction_sets
 
 try:
@@ -17,58 +18,56 @@ except ImportError:
     _native = None
 
 
-def forward(logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
-    """The probabilities (N, C, h, w) of ``logits`` (N, K, H, W) within ``region`` (N, h, w)."""
-    return run_forward(logits, region, scale_factor, num_threads(), instruction_sets()[-1])
-
-
-def backward(grad: Tensor, logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
-    """The gradient (N, K, H, W) of ``logits`` from that of the probabilities (N, C, h, w)."""
-    best = instruction_sets()[-1]
-    return run_backward(grad, logits, region, scale_factor, num_threads(), best)
-
-
-def run_forward(
-    logits: Tensor, region: Tensor, scale_factor: float, num_threads: int, instruction_set: str
+def forward(
+    logits: Tensor, region: Tensor, scale_factor: float, instruction_set: str | None = None
 ) -> Tensor:
-    """:func:`forward` by so many threads and one of :func:`~.lattice.instruction_sets`."""
+    """The probabilities (N, C, h, w) of ``logits`` (N, K, H, W) within ``region`` (N, h, w)."""
     num_images, num_channels = logits.shape[:2]
     result = region.new_empty(num_images, max(2, num_channels), *region.shape[1:])
     _function("forward", logits)(
-        _array(logits),
+        *_logits(logits),
         _array(region),
         scale_factor,
-        result.numpy(),
-        num_threads,
-        instruction_set,
+        _array(result),
+        num_threads(),
+        instruction_set or instruction_sets()[-1],
     )
     return result
 
 
-def run_backward(
+def backward(
     grad: Tensor,
+    factors: Tensor | None,
     logits: Tensor,
     region: Tensor,
     scale_factor: float,
-    num_threads: int,
-    instruction_set: str,
+    instruction_set: str | None = None,
 ) -> Tensor:
-    """:func:`backward`, likewise."""
-    result = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    """The gradient of ``logits``, laid out as they are, as the twin computes it."""
+    result = torch.empty_like(logits, memory_format=logits_layout(logits))
+    array, channels_last = _logits(logits)
     _function("backward", logits)(
         _array(grad),
-        _array(logits),
+        None if factors is None else _array(factors),
+        array,
+        channels_last,
         _array(region),
         scale_factor,
-        _array(result),
-        num_threads,
-        instruction_set,
+        _logits(result)[0],
+        num_threads(),
+        instruction_set or instruction_sets()[-1],
     )
     return result
 
 
 def _function(direction: str, logits: Tensor) -> Callable[..., None]:
     return getattr(_native, f"probabilities_{direction}_{str(logits.dtype).removeprefix('torch.')}")
+
+
+def _logits(logits: Tensor) -> tuple[np.ndarray, bool]:
+    """The memory of logits, or of their like, and whether their channels are last in it."""
+    channels_last = logits_layout(logits) is torch.channels_last
+    return _array(logits.permute(0, 2, 3, 1) if channels_last else logits), channels_last
 
 
 def _array(tensor: Tensor) -> np.ndarray:
