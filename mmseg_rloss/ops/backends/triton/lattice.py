@@ -126,9 +126,9 @@ def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
     for.
     """
     values = _dense(values)
-    filtered = torch.empty_like(values)
-    if values.numel() and not _filter(lattice, values, blur, filtered):
-        filtered.copy_(_filter_by_reference(lattice, values, blur))
+    filtered = _filter(lattice, values, blur)
+    if filtered is None:
+        filtered = _filter_by_reference(lattice, values, blur)
     return filtered
 
 
@@ -138,17 +138,16 @@ def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor,
     Returns the filtered values and, of every channel, its product with them and that of the
     ``region`` (N, *spatial) with them: (N, K) each.
     """
-    values = _dense(values)
-    filtered = torch.empty_like(values)
+    values, region = _dense(values), region.contiguous()
     num_images, num_channels = values.shape[:2]
     blocks, _, _ = _blocks(values[:1, :1].numel(), num_channels)
     sums = values.new_empty(num_images, blocks, 2, num_channels)
-    region = region.contiguous()
-    if not values.numel() or _filter(lattice, values, BLUR_BOTH, filtered, region, sums):
-        return filtered, *sums.sum(dim=1).unbind(dim=1)
-    filtered.copy_(_filter_by_reference(lattice, values, BLUR_BOTH))
-    kept, degrees = values * filtered, region.unsqueeze(1) * filtered
-    return filtered, kept.flatten(2).sum(dim=2), degrees.flatten(2).sum(dim=2)
+    filtered = _filter(lattice, values, BLUR_BOTH, region, sums)
+    if filtered is None:
+        filtered = _filter_by_reference(lattice, values, BLUR_BOTH)
+        kept, degrees = values * filtered, region.unsqueeze(1) * filtered
+        return filtered, kept.flatten(2).sum(dim=2), degrees.flatten(2).sum(dim=2)
+    return filtered, *sums.sum(dim=1).unbind(dim=1)
 
 
 def points_of(lattice: Lattice) -> Points | None:
@@ -188,38 +187,45 @@ def _filter_by_reference(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
         features = planes.flatten(2) / planes.new_full((), bandwidth)
     else:
         features = reference.bilateral_features(planes, bandwidth, position_bandwidth)
-    return reference.permutohedral_filter(features, values.flatten(2), blur).view(values.shape)
+    filtered = reference.permutohedral_filter(features, values.flatten(2), blur)
+    return torch.empty_like(values).copy_(filtered.view(values.shape))
 
 
 def _filter(
     lattice: Lattice,
     values: Tensor,
     blur: str,
-    filtered: Tensor,
     region: Tensor | None = None,
     sums: Tensor | None = None,
-) -> bool:
-    """Write into ``filtered`` and ``sums``; whether the kernels could."""
+) -> Tensor | None:
+    """Filter, and write ``sums`` (N, blocks, 2, K) if given; None where the kernels cannot."""
+    if not values.numel():
+        return torch.empty_like(values)
     if values.dtype != torch.float32 or not is_supported(values):
-        return False
+        return None
     with launching(values.device):
         points = points_of(lattice)
         if points is None:
-            return False
+            return None
         has_rows = _has_rows(values)
+        filtered = None  # until its memory is needed
         group = _MAX_ELEMENTS // max(points.num_points, values[0, 0].numel())
         group = max(_MAX_CHANNELS, group - group % _MAX_CHANNELS)
         for first in range(0, values.shape[1], group):
             channels = slice(first, first + group)
-            part, target = values[:, channels].flatten(2), filtered[:, channels].flatten(2)
-            target_sums = None if sums is None else sums[..., channels]
-            sources = (part, region) if region is not None else (None, None)
+            part = values[:, channels].flatten(2)
             rows, largest, quanta = _gather(points, part, has_rows)
             _splat(points, rows, largest, quanta)
             blurred = _blur(points, quanta, blur)
-            _slice(points, blurred, largest, target, *sources, target_sums)
-        return True
-    return False
+            if filtered is None:
+                filtered = torch.empty_like(values)
+            target = filtered[:, channels].flatten(2)
+            if sums is None:
+                _slice(points, blurred, largest, target)
+            else:
+                _slice(points, blurred, largest, target, part, region, sums[..., channels])
+        return filtered
+    return None
 
 
 def _search(lattice: Lattice, room: int, max_probes: int) -> Search | None:
@@ -379,9 +385,9 @@ def _slice(
     blurred: Tensor,
     largest: Tensor,
     filtered: Tensor,
-    values: Tensor | None,
-    region: Tensor | None,
-    sums: Tensor | None,
+    values: Tensor | None = None,
+    region: Tensor | None = None,
+    sums: Tensor | None = None,
 ) -> None:
     """Interpolate the pixels ``filtered`` (N, K, P) from the lattice points (M, width).
 

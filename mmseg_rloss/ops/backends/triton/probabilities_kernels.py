@@ -4,7 +4,9 @@ Tiles are (CHANNELS, PIXELS). Sizes are not specialised, so that no thread takes
 a tile at once: then all channels of a pixel are in one thread, and sums over them cost nothing.
 Offsets of pixels near each other are said to be contiguous (``max_contiguous``), or else threads
 might run along the channels; they are not known to be aligned, so nothing is read in wider words.
-Loops over taps are not unrolled, which would take more registers than there are. The kernels for chunks of channels put the pixels that one is interpolated from, or to, between:
+Loops over taps are not unrolled, which would take more registers than there are.
+
+The kernels for chunks of channels put the pixels that one is interpolated from, or to, between:
 (CHANNELS, 4 or 1, PIXELS).
 """
 
@@ -184,7 +186,7 @@ def backward_chunks_kernel(
     )
     is_user = weight > 0
     weight *= tl.load(region + at, is_user, 0.0)
-    at = tl.max_contiguous(at * pixel_stride, [TAPS, PIXELS])
+    at = tl.max_contiguous(at * pixel_stride, [1, PIXELS])
     high = tl.full([PIXELS], BELOW_ALL, tl.float32)
     total = tl.zeros([PIXELS], tl.float32)
     mean = tl.zeros([PIXELS], tl.float32)  # of the gradients, times the total
@@ -230,7 +232,11 @@ def _tap(y, x, height, width, ratio, tap, TAPS: tl.constexpr):
         x, weight_x = _tap_of_axis(x, width, ratio, tap % 2)
         weight = weight_y * weight_x
     at = y * width + x
-    return tl.max_contiguous(at, at.shape), weight
+    if len(at.shape) == 1:
+        at = tl.max_contiguous(at, [at.shape[0]])
+    else:
+        at = tl.max_contiguous(at, [1, at.shape[1]])
+    return at, weight
 
 
 @triton.jit
