@@ -73,7 +73,8 @@ def compile_probabilities() -> None:
             logits = torch.rand(2, num_channels, 6, 10, dtype=dtype)
             region = torch.ones(2, int(6 * scale_factor), int(10 * scale_factor))
             grad = triton_probabilities.forward(logits, region, scale_factor)
-            triton_probabilities.backward(grad, logits, region, scale_factor)
+            factors = grad.sum((2, 3)) if scale_factor == 1 else None
+            triton_probabilities.backward(grad, factors, logits, region, scale_factor)
 
 
 def main() -> None:

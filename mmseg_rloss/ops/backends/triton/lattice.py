@@ -125,37 +125,26 @@ def build(planes: Tensor, bandwidth: float, position_bandwidth: float | None) ->
 
 
 def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
-    """Filter ``values`` (N, K, *spatial) by the Gaussian of the lattice's features.
+    """Filter ``values`` (N, K, *S) by the Gaussian of the lattice's features.
 
-    Values whose channels lie side by side (``channels_last``) are taken as they are, and the
-    result has their layout. What the kernels are not made for goes to the twin: float64,
-    coordinates too far apart for a key, and, with a warning, a device that Triton cannot compile
-    for.
+    Values whose channels lie side by side (``channels_last``) are taken as they are; the result
+    is contiguous. What the kernels are not made for goes to the twin: float64, coordinates too
+    far apart for a key, and, with a warning, a device that Triton cannot compile for.
     """
-    values = _dense(values)
-    filtered = torch.empty_like(values)
-    if values.numel() and not _filter(lattice, values, blur, filtered):
-        filtered.copy_(_filter_by_reference(lattice, values, blur))
-    return filtered
+    filtered = _filter(lattice, _dense(values), blur)
+    return reference.filter(lattice.as_twin(), values, blur) if filtered is None else filtered
 
 
 def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Filter ``values`` (N, K, *spatial) symmetrically and sum up over the pixels.
-
-    Returns the filtered values and, of every channel, its product with them and that of the
-    ``region`` (N, *spatial) with them: (N, K) each.
-    """
-    values = _dense(values)
-    filtered = torch.empty_like(values)
+    """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does."""
     num_images, num_channels = values.shape[:2]
     blocks, _, _ = _blocks(values[:1, :1].numel(), num_channels)
-    sums = values.new_empty(num_images, blocks, 2, num_channels)
-    region = region.contiguous()
-    if not values.numel() or _filter(lattice, values, BLUR_BOTH, filtered, region, sums):
-        return filtered, *(sums[:, :, i].sum(dim=1) for i in range(2))  # no views of one another
-    filtered.copy_(_filter_by_reference(lattice, values, BLUR_BOTH))
-    kept, degrees = values * filtered, region.unsqueeze(1) * filtered
-    return filtered, kept.flatten(2).sum(dim=2), degrees.flatten(2).sum(dim=2)
+    sums = values.new_empty(2, num_images, num_channels, blocks)
+    filtered = _filter(lattice, _dense(values), BLUR_BOTH, region.contiguous(), sums)
+    if filtered is None:
+        return reference.associate(lattice.as_twin(), values, region)
+    kept, degrees = sums.sum(dim=3)
+    return filtered, kept, degrees.clone()  # an op must not return views of one tensor
 
 
 def points_of(lattice: Lattice) -> Points | None:
@@ -185,41 +174,41 @@ def _has_rows(values: Tensor) -> bool:
     return values.movedim(1, -1).is_contiguous()
 
 
-def _like(values: Tensor, filtered: Tensor) -> Tensor:
-    """``filtered`` in the layout of ``values``."""
-    same = filtered.stride() == values.stride()
-    return filtered if same else torch.empty_like(values).copy_(filtered)
-
-
 def _filter(
     lattice: Lattice,
     values: Tensor,
     blur: str,
-    filtered: Tensor,
     region: Tensor | None = None,
     sums: Tensor | None = None,
-) -> bool:
-    """Write into ``filtered`` and ``sums``; whether the kernels could."""
+) -> Tensor | None:
+    """Filter, and write ``sums`` (2, N, K, blocks) if given; None where the kernels cannot."""
+    if not values.numel():
+        return torch.empty_like(values, memory_format=torch.contiguous_format)
     if values.dtype != torch.float32 or not is_supported(values):
-        return False
+        return None
     with launching(values.device):
         points = points_of(lattice)
         if points is None:
-            return False
+            return None
         has_rows = _has_rows(values)
+        filtered = None  # until its memory is needed
         group = _MAX_ELEMENTS // max(points.num_points, values[0, 0].numel())
         group = max(_MAX_CHANNELS, group - group % _MAX_CHANNELS)
         for first in range(0, values.shape[1], group):
             channels = slice(first, first + group)
-            part, target = values[:, channels].flatten(2), filtered[:, channels].flatten(2)
-            target_sums = None if sums is None else sums[..., channels]
-            sources = (part, region) if region is not None else (None, None)
+            part = values[:, channels].flatten(2)
             rows, largest, quanta = _gather(points, part, has_rows)
             _splat(points, rows, largest, quanta)
             blurred = _blur(points, quanta, blur)
-            _slice(points, blurred, largest, target, *sources, target_sums)
-        return True
-    return False
+            if filtered is None:
+                filtered = torch.empty_like(values, memory_format=torch.contiguous_format)
+            target = filtered[:, channels].flatten(2)
+            if sums is None:
+                _slice(points, blurred, largest, target)
+            else:
+                _slice(points, blurred, largest, target, part, region, sums[:, :, channels])
+        return filtered
+    return None
 
 
 def _search(lattice: Lattice, room: int, max_probes: int) -> Search | None:
@@ -379,14 +368,14 @@ def _slice(
     blurred: Tensor,
     largest: Tensor,
     filtered: Tensor,
-    values: Tensor | None,
-    region: Tensor | None,
-    sums: Tensor | None,
+    values: Tensor | None = None,
+    region: Tensor | None = None,
+    sums: Tensor | None = None,
 ) -> None:
     """Interpolate the pixels ``filtered`` (N, K, P) from the lattice points (M, width).
 
     Also sums up their products with ``values`` (N, K, P) and the ``region`` over the pixels of
-    each program: ``sums`` (N, blocks, 2, K).
+    each program: ``sums`` (2, N, K, blocks).
     """
     num_images, num_channels, num_pixels = filtered.shape
     corners = points.vertices.shape[1]
@@ -395,8 +384,10 @@ def _slice(
         kernels.slice_kernel,
         (num_images * blocks, triton.cdiv(num_channels, channels)),
         *(blurred, points.vertices, points.barycentric, largest, filtered),
-        *(values, region, sums, 0 if sums is None else sums.stride(2)),
-        *(reference.blur_gain(corners - 1), num_channels, num_pixels, *filtered.stride()),
+        *(values, region, sums),
+        *((0, 0, 0) if values is None else values.stride()),
+        *((0, 0, 0) if sums is None else sums.stride()[:3]),
+        *(reference.blur_gain(corners - 1), num_channels, num_pixels, filtered.stride(0)),
         *(blurred.shape[1] // 4, _bits(num_pixels)),
         CORNERS=corners,
         PIXELS=pixels,

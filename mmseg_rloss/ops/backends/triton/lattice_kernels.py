@@ -304,17 +304,20 @@ def slice_kernel(
     vertices,  # (N, D+1, P) int32
     barycentric,  # (N, D+1, P) float32
     largest,  # (N, K) int32
-    filtered,  # (N, K, P) float32, of any strides
-    values,  # (N, K, P) float32, of the same strides; or None
+    filtered,  # (N, K, P) float32, a slice of the channels
+    values,  # (N, K, P) float32, of the strides below; or None
     region,  # (N, P) float32, or None
-    sums,  # (N, blocks, 2, K) float32, or None
-    sums_stride,
+    sums,  # (2, N, K, blocks) float32, of the strides below; or None
+    values_image_stride,
+    values_channel_stride,
+    values_pixel_stride,
+    sums_side_stride,
+    sums_image_stride,
+    sums_channel_stride,
     gain,
     num_channels,
     num_pixels,
-    image_stride,
-    channel_stride,
-    pixel_stride,
+    filtered_stride,
     quads,
     bits,
     CORNERS: tl.constexpr,
@@ -341,17 +344,19 @@ def slice_kernel(
     quantum = _power_of_two(_quantum_exponent(magnitude, bits))
     quantum = tl.where(magnitude < INFINITY_BITS, quantum, float("nan"))
     result = total / gain * quantum
-    at = image * image_stride + channel * channel_stride
-    at += (pixel.to(tl.int64) * pixel_stride)[:, None]
     mask = inside[:, None] & is_channel
-    tl.store(filtered + at, result, mask)
+    filtered += image * filtered_stride
+    tl.store(filtered + channel * num_pixels + pixel[:, None], result, mask)
     if sums is not None:
+        at = image * values_image_stride + channel * values_channel_stride
+        at += (pixel.to(tl.int64) * values_pixel_stride)[:, None]
         kept = tl.sum(tl.load(values + at, mask, 0.0) * result, axis=0)[None, :]
         inner = tl.load(region + image * num_pixels + pixel, inside, 0.0)
         degree = tl.sum(inner[:, None] * result, axis=0)[None, :]
-        sums += tl.program_id(0).to(tl.int64) * 2 * sums_stride + channel
+        sums += image * sums_image_stride + tl.program_id(0) % tl.cdiv(num_pixels, PIXELS)
+        sums += channel.to(tl.int64) * sums_channel_stride
         tl.store(sums, kept, is_channel)
-        tl.store(sums + sums_stride, degree, is_channel)
+        tl.store(sums + sums_side_stride, degree, is_channel)
 
 
 @triton.jit

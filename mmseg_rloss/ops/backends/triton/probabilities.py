@@ -3,8 +3,8 @@
 The definition is that of ``reference/probabilities.py``. Nothing is kept for the gradient: the
 softmax is computed again, which costs less than to write it down and read it.
 
-The logits are planar, and threads run along their pixels; the probabilities are ``channels_last``,
-a row of channels for each pixel, as the lattice reads them.
+Threads run along the pixels of the logits, whose channels may be last or not; the probabilities
+are ``channels_last``, a row of channels for each pixel, as the lattice reads them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..layout import logits_layout
 from ..reference import probabilities as reference
 from .launch import is_available, is_supported, launch, launching
 
@@ -35,7 +36,7 @@ def forward(logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
     A single channel gives two classes. The result is float32 and ``channels_last``.
     """
     num_images, num_classes = len(logits), max(2, logits.shape[1])
-    logits, region = logits.contiguous(), region.contiguous()
+    logits, region = _dense(logits), region.contiguous()
     if _is_supported(logits):
         result = torch.empty(
             num_images,
@@ -51,33 +52,45 @@ def forward(logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
                 kernels.forward_chunks_kernel if is_chunked else kernels.forward_kernel,
                 (num_images * triton.cdiv(region[0].numel(), _PIXELS),),
                 *(logits, region, result, num_classes, *logits.shape[2:], *region.shape[1:]),
-                1.0 / scale_factor,
-                **_options(logits, scale_factor),
+                *(1.0 / scale_factor, logits.stride(1), logits.stride(3)),
+                TAPS=1 if scale_factor == 1 else 4,
+                **_options(logits),
             )
             return result
     return reference.forward(logits, region, scale_factor)
 
 
-def backward(grad: Tensor, logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
-    """The gradient of ``logits`` (N, K, H, W), given that of ``forward``'s result."""
+def backward(
+    grad: Tensor, factors: Tensor | None, logits: Tensor, region: Tensor, scale_factor: float
+) -> Tensor:
+    """The gradient of ``logits`` (N, K, H, W), laid out as they are, as the twin computes it."""
     num_images, num_classes = grad.shape[:2]
-    logits, region = logits.contiguous(), region.contiguous()
+    logits, region = _dense(logits), region.contiguous()
     if _is_supported(logits):
         if not grad.is_contiguous(memory_format=torch.channels_last):
             grad = grad.contiguous()
+        factors = None if factors is None else factors.contiguous()
         result = torch.empty_like(logits)
         is_chunked = num_classes > _MAX_CHANNELS
         with launching(logits.device):
             launch(
                 kernels.backward_chunks_kernel if is_chunked else kernels.backward_kernel,
                 (num_images * triton.cdiv(logits[0, 0].numel(), _PIXELS),),
-                *(grad, logits, region, result, num_classes),
+                *(grad, factors, logits, region, result, num_classes),
                 *(*logits.shape[2:], *region.shape[1:]),
                 *(1.0 / scale_factor, grad.stride(0), grad.stride(1), grad.stride(3)),
-                **_options(logits, scale_factor),
+                *(logits.stride(1), logits.stride(3)),
+                IS_SCALED=scale_factor != 1,
+                # A pixel lies between two others along an axis, which are that far apart.
+                USERS=1 if scale_factor == 1 or scale_factor <= 0.5 else 4,
+                **_options(logits),
             )
             return result
-    return reference.backward(grad, logits, region, scale_factor)
+    return reference.backward(grad, factors, logits, region, scale_factor)
+
+
+def _dense(logits: Tensor) -> Tensor:
+    return logits.contiguous(memory_format=logits_layout(logits))
 
 
 def _is_supported(logits: Tensor) -> bool:
@@ -85,11 +98,10 @@ def _is_supported(logits: Tensor) -> bool:
     return logits.numel() > 0 and num_elements < _MAX_ELEMENTS and is_supported(logits)
 
 
-def _options(logits: Tensor, scale_factor: float) -> dict[str, int]:
+def _options(logits: Tensor) -> dict[str, int]:
     num_channels = logits.shape[1]
     whole = triton.next_power_of_2(max(2, num_channels))
     return {
-        "TAPS": 1 if scale_factor == 1 else 4,
         "IS_BINARY": num_channels == 1,
         "CHANNELS": whole if whole <= _MAX_CHANNELS else _CHUNK,
         "PIXELS": _PIXELS,

@@ -4,7 +4,9 @@ Tiles are (CHANNELS, PIXELS). Sizes are not specialised, so that no thread takes
 a tile at once: then all channels of a pixel are in one thread, and sums over them cost nothing.
 Offsets of pixels near each other are said to be contiguous (``max_contiguous``), or else threads
 might run along the channels; they are not known to be aligned, so nothing is read in wider words.
-Loops over taps are not unrolled, which would take more registers than there are. The kernels for chunks of channels put the pixels that one is interpolated from, or to, between:
+Loops over taps are not unrolled, which would take more registers than there are.
+
+The kernels for chunks of channels put the pixels that one is interpolated from, or to, between:
 (CHANNELS, 4 or 1, PIXELS).
 """
 
@@ -16,13 +18,14 @@ import triton.language as tl
 BELOW_ALL = tl.constexpr(float("-inf"))
 SIZES = [
     *("num_classes", "height", "width", "scaled_height", "scaled_width"),
+    *("logits_channel_stride", "logits_pixel_stride"),
     *("image_stride", "channel_stride", "pixel_stride"),
 ]
 
 
-@triton.jit(do_not_specialize=SIZES[:5])
+@triton.jit(do_not_specialize=SIZES[:7])
 def forward_kernel(
-    logits,  # (N, K, H, W)
+    logits,  # (N, K, H, W), with the strides below
     region,  # (N, h, w) float32
     probabilities,  # (N, h, w, C) float32
     num_classes,
@@ -31,6 +34,8 @@ def forward_kernel(
     scaled_height,
     scaled_width,
     ratio,  # of the sizes: 1 or more
+    logits_channel_stride,
+    logits_pixel_stride,
     TAPS: tl.constexpr,  # pixels that one is interpolated from: 1 where the sizes are the same
     IS_BINARY: tl.constexpr,
     CHANNELS: tl.constexpr,
@@ -45,9 +50,11 @@ def forward_kernel(
     channel = tl.arange(0, CHANNELS)[:, None]
     total = tl.zeros([CHANNELS, PIXELS], tl.float32)
     for tap in range(TAPS):
-        at, weight = _tap(y, x, height, width, ratio, tap, TAPS)
+        at, weight = _tap(y, x, height, width, ratio, logits_pixel_stride, tap, TAPS)
         is_there = inside[None, :] & (channel < num_classes)
-        value = _load_logits(logits, channel, at[None, :], plane, is_there, IS_BINARY)
+        value = _load_logits(
+            logits, channel, at[None, :], logits_channel_stride, is_there, IS_BINARY
+        )
         total += _probability(value, IS_BINARY) * (weight * inner)[None, :]
     probabilities += image * num_pixels * num_classes
     is_there = inside[None, :] & (channel < num_classes)
@@ -57,9 +64,10 @@ def forward_kernel(
 @triton.jit(do_not_specialize=SIZES)
 def backward_kernel(
     grad,  # (N, C, h, w) float32, with the strides below
-    logits,  # (N, K, H, W)
+    factors,  # (N, C) float32 of the gradient's channels, or None
+    logits,  # (N, K, H, W), with the strides below
     region,  # (N, h, w) float32
-    result,  # (N, K, H, W): the gradient of the logits
+    result,  # (N, K, H, W): the gradient of the logits, with the same strides
     num_classes,
     height,
     width,
@@ -69,7 +77,10 @@ def backward_kernel(
     image_stride,
     channel_stride,
     pixel_stride,
-    TAPS: tl.constexpr,
+    logits_channel_stride,
+    logits_pixel_stride,
+    IS_SCALED: tl.constexpr,
+    USERS: tl.constexpr,  # pixels of the scaled image that may be interpolated from one
     IS_BINARY: tl.constexpr,
     CHANNELS: tl.constexpr,
     PIXELS: tl.constexpr,
@@ -85,16 +96,22 @@ def backward_kernel(
     channel = tl.arange(0, CHANNELS)[:, None]
     is_channel = channel < num_classes
     spread = tl.zeros([CHANNELS, PIXELS], tl.float32)  # the gradient of the probabilities
-    for user in range(TAPS):
+    for user in range(USERS):
         at, weight = _user(
-            y, x, height, width, scaled_height, scaled_width, ratio, user, TAPS, inside
+            y, x, height, width, scaled_height, scaled_width, ratio, user, IS_SCALED, inside
         )
         is_user = weight > 0
         weight *= tl.load(region + at, is_user, 0.0)
         at = tl.max_contiguous(at * pixel_stride, PIXELS)[None, :] + channel * channel_stride
         spread += weight[None, :] * tl.load(grad + at, is_user[None, :] & is_channel, 0.0)
+    if factors is not None:
+        factor = tl.load(factors + image * num_classes + channel, is_channel, 0.0)
+        spread *= factor
     is_there = inside[None, :] & is_channel
-    value = _load_logits(logits, channel, pixel[None, :], plane, is_there, IS_BINARY)
+    pixel = tl.max_contiguous(pixel * logits_pixel_stride, PIXELS)
+    value = _load_logits(
+        logits, channel, pixel[None, :], logits_channel_stride, is_there, IS_BINARY
+    )
     probability = _probability(value, IS_BINARY)
     if IS_BINARY:
         first = tl.sum(tl.where(channel == 0, probability, 0.0), axis=0)
@@ -104,10 +121,10 @@ def backward_kernel(
     else:
         mean = tl.sum(tl.where(is_channel, probability * spread, 0.0), axis=0)
         slope = probability * (spread - mean[None, :])
-        tl.store(result + (channel * plane + pixel[None, :]), slope, is_there)
+        tl.store(result + (channel * logits_channel_stride + pixel[None, :]), slope, is_there)
 
 
-@triton.jit(do_not_specialize=SIZES[:5])
+@triton.jit(do_not_specialize=SIZES[:7])
 def forward_chunks_kernel(
     logits,
     region,
@@ -118,6 +135,8 @@ def forward_chunks_kernel(
     scaled_height,
     scaled_width,
     ratio,
+    logits_channel_stride,
+    logits_pixel_stride,
     TAPS: tl.constexpr,
     IS_BINARY: tl.constexpr,  # never
     CHANNELS: tl.constexpr,
@@ -128,13 +147,16 @@ def forward_chunks_kernel(
     image, pixel, inside = _image_and_pixel(num_pixels, PIXELS)
     y, x = (pixel // scaled_width)[None, :], (pixel % scaled_width)[None, :]
     logits += image * num_classes * plane
-    at, weight = _tap(y, x, height, width, ratio, tl.arange(0, TAPS)[:, None], TAPS)
+    taps = tl.arange(0, TAPS)[:, None]
+    at, weight = _tap(y, x, height, width, ratio, logits_pixel_stride, taps, TAPS)
     high = tl.full([TAPS, PIXELS], BELOW_ALL, tl.float32)
     total = tl.zeros([TAPS, PIXELS], tl.float32)
     for first in range(0, num_classes, CHANNELS):
         channel = first + tl.arange(0, CHANNELS)[:, None, None]
         is_there = inside[None, None, :] & (channel < num_classes)
-        value = _load_logits(logits, channel, at[None, :, :], plane, is_there, False)
+        value = _load_logits(
+            logits, channel, at[None, :, :], logits_channel_stride, is_there, False
+        )
         high, fading = _raise(high, value)
         total = total * fading + tl.sum(_exponential(value, high), axis=0)
     weight *= tl.load(region + image * num_pixels + pixel, inside, 0.0)[None, :] / total
@@ -142,7 +164,9 @@ def forward_chunks_kernel(
     for first in range(0, num_classes, CHANNELS):
         channel = first + tl.arange(0, CHANNELS)[:, None, None]
         is_there = inside[None, None, :] & (channel < num_classes)
-        value = _load_logits(logits, channel, at[None, :, :], plane, is_there, False)
+        value = _load_logits(
+            logits, channel, at[None, :, :], logits_channel_stride, is_there, False
+        )
         interpolated = tl.sum(_exponential(value, high) * weight[None, :, :], axis=1)
         channel = first + tl.arange(0, CHANNELS)[:, None]
         is_there = inside[None, :] & (channel < num_classes)
@@ -153,6 +177,7 @@ def forward_chunks_kernel(
 @triton.jit(do_not_specialize=SIZES)
 def backward_chunks_kernel(
     grad,
+    factors,
     logits,
     region,
     result,
@@ -165,7 +190,10 @@ def backward_chunks_kernel(
     image_stride,
     channel_stride,
     pixel_stride,
-    TAPS: tl.constexpr,
+    logits_channel_stride,
+    logits_pixel_stride,
+    IS_SCALED: tl.constexpr,
+    USERS: tl.constexpr,
     IS_BINARY: tl.constexpr,  # never
     CHANNELS: tl.constexpr,
     PIXELS: tl.constexpr,
@@ -178,21 +206,27 @@ def backward_chunks_kernel(
     region += image * num_pixels
     logits += image * num_classes * plane
     result += image * num_classes * plane
-    user = tl.arange(0, TAPS)[:, None]
+    user = tl.arange(0, USERS)[:, None]
     at, weight = _user(
-        y, x, height, width, scaled_height, scaled_width, ratio, user, TAPS, inside[None, :]
+        y, x, height, width, scaled_height, scaled_width, ratio, user, IS_SCALED, inside[None, :]
     )
     is_user = weight > 0
     weight *= tl.load(region + at, is_user, 0.0)
-    at = tl.max_contiguous(at * pixel_stride, [TAPS, PIXELS])
+    at = tl.max_contiguous(at * pixel_stride, [1, PIXELS])
+    pixel = tl.max_contiguous(pixel * logits_pixel_stride, PIXELS)
     high = tl.full([PIXELS], BELOW_ALL, tl.float32)
     total = tl.zeros([PIXELS], tl.float32)
     mean = tl.zeros([PIXELS], tl.float32)  # of the gradients, times the total
     for first in range(0, num_classes, CHANNELS):
         channel = first + tl.arange(0, CHANNELS)[:, None]
         is_there = inside[None, :] & (channel < num_classes)
-        value = _load_logits(logits, channel, pixel[None, :], plane, is_there, False)
-        spread = _spread(grad, at, weight, is_user, first, num_classes, channel_stride, CHANNELS)
+        value = _load_logits(
+            logits, channel, pixel[None, :], logits_channel_stride, is_there, False
+        )
+        spread = _spread(
+            *(grad, factors, image, at, weight, is_user, first, num_classes, channel_stride),
+            CHANNELS,
+        )
         high, fading = _raise(high, value)
         exponential = _exponential(value, high)
         total = total * fading + tl.sum(exponential, axis=0)
@@ -201,10 +235,15 @@ def backward_chunks_kernel(
     for first in range(0, num_classes, CHANNELS):
         channel = first + tl.arange(0, CHANNELS)[:, None]
         is_there = inside[None, :] & (channel < num_classes)
-        value = _load_logits(logits, channel, pixel[None, :], plane, is_there, False)
-        spread = _spread(grad, at, weight, is_user, first, num_classes, channel_stride, CHANNELS)
+        value = _load_logits(
+            logits, channel, pixel[None, :], logits_channel_stride, is_there, False
+        )
+        spread = _spread(
+            *(grad, factors, image, at, weight, is_user, first, num_classes, channel_stride),
+            CHANNELS,
+        )
         slope = _exponential(value, high) / total[None, :] * (spread - mean[None, :])
-        tl.store(result + (channel * plane + pixel[None, :]), slope, is_there)
+        tl.store(result + (channel * logits_channel_stride + pixel[None, :]), slope, is_there)
 
 
 @triton.jit
@@ -222,15 +261,19 @@ def _source(place, ratio):
 
 
 @triton.jit
-def _tap(y, x, height, width, ratio, tap, TAPS: tl.constexpr):
+def _tap(y, x, height, width, ratio, pixel_stride, tap, TAPS: tl.constexpr):
     """One of the four pixels that y, x of the scaled image comes from, and its weight."""
     weight = tl.full(x.shape, 1.0, tl.float32)
     if TAPS > 1:
         y, weight_y = _tap_of_axis(y, height, ratio, tap // 2)
         x, weight_x = _tap_of_axis(x, width, ratio, tap % 2)
         weight = weight_y * weight_x
-    at = y * width + x
-    return tl.max_contiguous(at, at.shape), weight
+    at = (y * width + x) * pixel_stride
+    if len(at.shape) == 1:
+        at = tl.max_contiguous(at, [at.shape[0]])
+    else:
+        at = tl.max_contiguous(at, [1, at.shape[1]])
+    return at, weight
 
 
 @triton.jit
@@ -243,11 +286,11 @@ def _tap_of_axis(place, size, ratio, second):
 
 @triton.jit
 def _user(
-    y, x, height, width, scaled_height, scaled_width, ratio, user, TAPS: tl.constexpr, inside
+    y, x, height, width, scaled_height, scaled_width, ratio, user, IS_SCALED: tl.constexpr, inside
 ):
     """One of the four pixels of the scaled image that may use y, x, and the weight of that."""
     weight = tl.full(x.shape, 1.0, tl.float32)
-    if TAPS > 1:
+    if IS_SCALED:
         y, weight_y = _user_of_axis(y, height, scaled_height, ratio, user // 2)
         x, weight_x = _user_of_axis(x, width, scaled_width, ratio, user % 2)
         weight = weight_y * weight_x
@@ -271,12 +314,12 @@ def _user_of_axis(place, size, scaled_size, ratio, second):
 
 
 @triton.jit
-def _load_logits(logits, channel, at, plane, is_there, IS_BINARY: tl.constexpr):
+def _load_logits(logits, channel, at, channel_stride, is_there, IS_BINARY: tl.constexpr):
     """Logits as float32. A single one is that of the second class, and of the first, negated."""
     if IS_BINARY:
         value = tl.load(logits + at + channel * 0, is_there, BELOW_ALL).to(tl.float32)
         return tl.where(channel == 0, -value, value)
-    return tl.load(logits + (at + channel * plane), is_there, BELOW_ALL).to(tl.float32)
+    return tl.load(logits + (at + channel * channel_stride), is_there, BELOW_ALL).to(tl.float32)
 
 
 @triton.jit
@@ -301,9 +344,24 @@ def _exponential(value, high):
 
 
 @triton.jit
-def _spread(grad, at, weight, is_user, first, num_classes, channel_stride, CHANNELS: tl.constexpr):
+def _spread(
+    grad,
+    factors,
+    image,
+    at,
+    weight,
+    is_user,
+    first,
+    num_classes,
+    channel_stride,
+    CHANNELS: tl.constexpr,
+):
     """The gradient of a chunk of the probabilities (CHANNELS, PIXELS)."""
     channel = first + tl.arange(0, CHANNELS)[:, None, None]
     is_there = is_user[None, :, :] & (channel < num_classes)
     value = tl.load(grad + (at[None, :, :] + channel * channel_stride), is_there, 0.0)
-    return tl.sum(value * weight[None, :, :], axis=1)
+    spread = tl.sum(value * weight[None, :, :], axis=1)
+    if factors is not None:
+        channel = first + tl.arange(0, CHANNELS)[:, None]
+        spread *= tl.load(factors + image * num_classes + channel, channel < num_classes, 0.0)
+    return spread
