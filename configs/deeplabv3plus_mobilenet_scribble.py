@@ -30,7 +30,9 @@ model = dict(
     decode_head=dict(
         num_classes=21,
         dilations=(1, 6, 12, 18),
-        loss_decode=[cross_entropy, densecrf],
+        # In this order: MMSegmentation's cross entropy waits for the GPU, which would then idle
+        # until the next loss is launched.
+        loss_decode=[densecrf, cross_entropy],
     ),
     auxiliary_head=dict(
         num_classes=21,

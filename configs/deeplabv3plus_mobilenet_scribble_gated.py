@@ -9,4 +9,4 @@ regularized_loss = dict(
     scale_factor=0.5,
     loss_name="loss_gated",
 )
-model = dict(decode_head=dict(loss_decode=[{{_base_.cross_entropy}}, regularized_loss]))
+model = dict(decode_head=dict(loss_decode=[regularized_loss, {{_base_.cross_entropy}}]))

@@ -107,7 +107,7 @@ def test_cross_entropy_is_the_mean_over_labelled_pixels_by_the_batch_size_of_rlo
 
 def test_reproduces_the_command_line_of_rloss():
     config = load(MOBILENET)
-    densecrf = config.model.decode_head.loss_decode[1]
+    densecrf = config.model.decode_head.loss_decode[0]
     assert densecrf.loss_weight == 1.5e-9
     assert (densecrf.sigma_rgb, densecrf.sigma_xy, densecrf.scale_factor) == (15, 100, 0.5)
     assert config.train_dataloader.batch_size == 12
