@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..reference import lattice as reference
 from ..reference.lattice import BLUR_BOTH, BLUR_DESCENDING
-from .launch import is_available, is_supported, launch, launching
+from .launch import is_available, is_supported, launch, launching, registers
 
 if is_available():
     import triton
@@ -249,14 +249,15 @@ def _search(lattice: Lattice, room: int, max_probes: int) -> Search | None:
         *(num_pixels, room, max_probes),
         SCALES=tuple(reference.elevation_scales(dim)),
         PIXELS=_SEARCHED,
-        num_warps=max(1, rows * rows * _SEARCHED // 2048),  # 64 pairs of axes in each thread
+        num_warps=max(1, rows * rows * _SEARCHED // 1024),  # 32 pairs of axes in each thread
+        **registers(96),
         enable_fp_fusion=False,
         **options,
     )
     launch(
         kernels.number_kernel,
         (triton.cdiv(vertices.numel(), _BLOCK),),
-        *(vertices, point_of_slot, vertices.numel()),
+        *(vertices, point_of_slot, vertices.numel(), capacity),
         BLOCK=_BLOCK,
     )
     ready = None

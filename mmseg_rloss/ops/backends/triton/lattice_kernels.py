@@ -128,13 +128,17 @@ def number_kernel(
     vertices,  # (N, D+1, P) int32
     point_of_slot,  # (capacity,) int32
     num_vertices,
+    capacity,
     BLOCK: tl.constexpr,
 ):
-    """Turn slots into the points that they hold."""
+    """Turn slots into the points that they hold.
+
+    Corners of features that are not finite were never written: their slots may be anything.
+    """
     vertices += tl.program_id(0).to(tl.int64) * BLOCK
     at = tl.arange(0, BLOCK)
     mask = at < num_vertices - tl.program_id(0).to(tl.int64) * BLOCK
-    slot = tl.load(vertices + at, mask, 0)
+    slot = tl.load(vertices + at, mask, 0) & (capacity - 1)
     tl.store(vertices + at, tl.load(point_of_slot + slot, mask), mask)
 
 

@@ -47,6 +47,14 @@ def launching(device: torch.device) -> Iterator[None]:
         )
 
 
+def registers(most: int) -> dict[str, int]:
+    """The option that leaves a thread so many registers, so that more threads share them.
+
+    NVIDIA's alone: Triton has no such option for other GPUs.
+    """
+    return {} if torch.version.hip else {"maxnreg": most}
+
+
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
     """Launch ``kernel``, which compiles it at its first use; nothing here runs on the host."""
     try:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..layout import logits_layout
 from ..reference import probabilities as reference
-from .launch import is_available, is_supported, launch, launching
+from .launch import is_available, is_supported, launch, launching, registers
 
 if is_available():
     import triton
@@ -83,6 +83,7 @@ def backward(
                 IS_SCALED=scale_factor != 1,
                 # A pixel lies between two others along an axis, which are that far apart.
                 USERS=1 if scale_factor == 1 or scale_factor <= 0.5 else 4,
+                **registers(128),
                 **_options(logits),
             )
             return result
