@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "lattice/lattice.hpp"
+#include "probabilities/bindings.hpp"
 
 namespace py = pybind11;
 
@@ -133,4 +134,5 @@ PYBIND11_MODULE(_native, module) {
   module.def("instruction_sets", &mmseg_rloss::instruction_sets);
   mmseg_rloss::define<float>(module, "Lattice32");
   mmseg_rloss::define<double>(module, "Lattice64");
+  mmseg_rloss::define_probabilities(module);
 }

@@ -20,13 +20,17 @@ constexpr std::align_val_t kCacheLine{64};
 
 void* allocate(size_t size) {
   void* const memory = ::operator new(size, kCacheLine);
+  advise_huge_pages(memory, size);
+  return memory;
+}
+
+void advise_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t size) {
 #if defined(MADV_HUGEPAGE)
   const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + kHugePage - 1) & -kHugePage;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + size) & -kHugePage;
   // A system that has none may refuse.
   if (first < end) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
 #endif
-  return memory;
 }
 
 void release(void* memory) { ::operator delete(memory, kCacheLine); }

@@ -25,4 +25,7 @@ class Buffer {
   std::unique_ptr<T[], Free> data_;
 };
 
+// Ask the system for large pages where memory that has not been touched yet holds some.
+void advise_huge_pages(void* memory, size_t size);
+
 }  // namespace mmseg_rloss

@@ -1,5 +1,6 @@
 // The kernels for machines with AVX2.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -10,6 +11,7 @@
 #define MMSEG_RLOSS_ISA avx2
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

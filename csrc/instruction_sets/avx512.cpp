@@ -1,5 +1,6 @@
 // The kernels for machines with AVX-512.
 #include "../lattice/lattice.hpp"
+#include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -12,6 +13,7 @@
 #define MMSEG_RLOSS_ISA avx512
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
+#include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

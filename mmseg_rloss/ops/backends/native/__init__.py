@@ -1,8 +1,8 @@
-"""The compiled kernels on the CPU (csrc/), in float32 and float64."""
+"""The compiled kernels on the CPU (csrc/)."""
 
-from . import lattice
+from . import lattice, probabilities
 
-__all__ = ["is_available", "lattice"]
+__all__ = ["is_available", "lattice", "probabilities"]
 
 
 def is_available() -> bool:

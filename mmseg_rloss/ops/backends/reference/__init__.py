@@ -1,5 +1,5 @@
 """The readable twins of all kernels, in plain PyTorch, on any device."""
 
-from . import lattice
+from . import lattice, probabilities
 
-__all__ = ["lattice"]
+__all__ = ["lattice", "probabilities"]

@@ -1,0 +1,420 @@
+// Probabilities from logits and their gradient for one instruction set, in the namespace that
+// MMSEG_RLOSS_ISA names.
+//
+// Both directions go through the maps row by row, in bands of rows that may run side by side. What
+// is computed of a row stays in the cache; each element of a result is computed by itself, so that
+// it does not depend on how the work is divided.
+#pragma once
+
+#include "exp.hpp"
+#include "formats.hpp"
+#include "probabilities.hpp"
+
+namespace mmseg_rloss::MMSEG_RLOSS_ISA {
+
+// Zeros that begin at a cache line.
+template <class T>
+class Zeros {
+ public:
+  explicit Zeros(size_t size) : data_(static_cast<T*>(allocate(size * sizeof(T)))) {
+    std::memset(static_cast<void*>(data_), 0, size * sizeof(T));
+  }
+  ~Zeros() { release(data_); }
+  Zeros(const Zeros&) = delete;
+  Zeros& operator=(const Zeros&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  T* data_;
+};
+
+// For each position along one axis, the two positions of the other scale that go with it.
+template <class T>
+struct Taps {
+  Taps(int64_t size, int64_t position)
+      : first(size, int32_t(position)), second(first), first_weight(size), second_weight(size) {}
+
+  std::vector<int32_t> first, second;
+  std::vector<T> first_weight, second_weight;
+};
+
+// The neighbours of each scaled position in the source, as torch's bilinear interpolation places
+// them. There is one alone where the second's weight is zero: `second` is `first` then.
+template <class T>
+Taps<T> make_taps(double scale_factor, int64_t size, int64_t scaled_size) {
+  Taps<T> taps(scaled_size, 0);
+  const T step = T(1 / scale_factor);
+  for (int64_t i = 0; i < scaled_size; ++i) {
+    const T source = std::max(T(0), std::fma(step, T(i) + T(0.5), T(-0.5)));
+    const int64_t first = std::min(int64_t(source), size - 1);
+    const bool has_second = source > T(first) && first + 1 < size;
+    taps.first[i] = int32_t(first);
+    taps.second[i] = int32_t(first + has_second);
+    taps.second_weight[i] = has_second ? source - T(first) : T(0);
+    taps.first_weight[i] = T(1) - taps.second_weight[i];
+  }
+  return taps;
+}
+
+// The scaled positions of which each source position is the first or the second neighbour. It is
+// either of one at most, as the step between them is not below 1; `scaled_size` with the weight 0
+// stands for none.
+template <class T>
+Taps<T> transpose(const Taps<T>& taps, int64_t size) {
+  const int64_t scaled_size = int64_t(taps.first.size());
+  Taps<T> transposed(size, scaled_size);
+  for (int64_t i = 0; i < scaled_size; ++i) {
+    transposed.first[taps.first[i]] = int32_t(i);
+    transposed.first_weight[taps.first[i]] = taps.first_weight[i];
+    if (taps.second[i] == taps.first[i]) continue;
+    transposed.second[taps.second[i]] = int32_t(i);
+    transposed.second_weight[taps.second[i]] = taps.second_weight[i];
+  }
+  return transposed;
+}
+
+// How the columns of the two scales go together: frequent cases, in which whole vectors of
+// neighbours do.
+enum class Pattern { kSame, kPairs, kAny };
+
+template <class T>
+Pattern pattern_of(const Taps<T>& columns) {
+  bool same = true, pairs = true;
+  for (size_t x = 0; x < columns.first.size(); ++x) {
+    const size_t first = columns.first[x], second = columns.second[x];
+    same = same && first == x && second == x;
+    pairs = pairs && first == 2 * x && second == 2 * x + 1;
+  }
+  return same ? Pattern::kSame : pairs ? Pattern::kPairs : Pattern::kAny;
+}
+
+// Elements 0, 2, 4, ... and 1, 3, 5, ... of two vectors.
+template <class V, size_t... kIndex>
+MMSEG_RLOSS_INLINE void separate(const V& a, const V& b, V& even, V& odd,
+                                 std::index_sequence<kIndex...>) {
+  even = __builtin_shufflevector(a, b, (2 * kIndex)...);
+  odd = __builtin_shufflevector(a, b, (2 * kIndex + 1)...);
+}
+
+// Each element of a vector twice.
+template <class V, size_t... kIndex>
+MMSEG_RLOSS_INLINE void repeat(const V& v, V& low, V& high, std::index_sequence<kIndex...>) {
+  low = __builtin_shufflevector(v, v, (kIndex / 2)...);
+  high = __builtin_shufflevector(v, v, ((kIndex + sizeof...(kIndex)) / 2)...);
+}
+
+template <class L>
+class ProbabilityKernels {
+ public:
+  using T = ComputeType<L>;
+
+  explicit ProbabilityKernels(const ScaledProbabilities<L>& maps)
+      : maps_(maps),
+        num_classes_(maps.num_classes()),
+        pitch_(round_up(maps.width + 1, 2 * kStep)),
+        rows_(make_taps<T>(maps.scale_factor, maps.height, maps.scaled_height)),
+        columns_(make_taps<T>(maps.scale_factor, maps.width, maps.scaled_width)),
+        pattern_(pattern_of(columns_)),
+        scaled_rows_(transpose(rows_, maps.height)),
+        scaled_columns_(transpose(columns_, maps.width)) {}
+
+  // Compute the probabilities of an image in a band of their rows.
+  void forward(int64_t image, int64_t band, T* result) const {
+    Exponentials exponentials[2] = {{num_classes_, pitch_}, {num_classes_, pitch_}};
+    Zeros<L> tail(maps_.num_channels * kStep);
+    Zeros<T> factors(2 * pitch_), mixed(pitch_);
+    T *const factor = factors.data(), *const next_factor = factor + pitch_;
+    const int64_t end = std::min(maps_.scaled_height, (band + 1) * kBandRows);
+    for (int64_t y = band * kBandRows; y < end; ++y) {
+      // The second row may be the first of the next y: it is where that looks for it.
+      const int64_t first = rows_.first[y], second = rows_.second[y];
+      Exponentials &row = exponentials[first % 2], &next = exponentials[second % 2];
+      compute(image, first, tail.data(), row);
+      compute(image, second, tail.data(), next);
+      for (int64_t x = 0; x < pitch_; ++x) {
+        factor[x] = row.norm.data()[x] * rows_.first_weight[y];
+        next_factor[x] = next.norm.data()[x] * rows_.second_weight[y];
+      }
+      const T* const region = scaled_row(maps_.region, image, y);
+      for (int64_t k = 0; k < num_classes_; ++k) {
+        const T* const a = row.values.data() + k * pitch_;
+        const T* const b = next.values.data() + k * pitch_;
+        for (int64_t x = 0; x < pitch_; x += kStep) {
+          V sum = load<V>(a + x) * load<V>(factor + x);
+          if (first != second) sum = sum + load<V>(b + x) * load<V>(next_factor + x);
+          store(mixed.data() + x, sum);
+        }
+        shrink(mixed.data(), region, scaled_row(result, image * num_classes_ + k, y));
+      }
+    }
+  }
+
+  // Compute the logits' gradient in a band of their rows.
+  void backward(int64_t image, int64_t band, const T* grad, L* result) const {
+    const int64_t width = maps_.width, plane = maps_.height * width;
+    Zeros<T> spread(num_classes_ * pitch_), exponentials(num_classes_ * kBlock);
+    Zeros<L> tail(maps_.num_channels * kStep);
+    Zeros<T> weights(2 * maps_.scaled_width), mixed(pitch_);
+    const int64_t end = std::min(maps_.height, (band + 1) * kBandRows);
+    for (int64_t y = band * kBandRows; y < end; ++y) {
+      const int64_t offset = image * maps_.num_channels * plane + y * width;
+      const L* const from = maps_.logits + offset;
+      L* const to = result + offset;
+      if (!spread_gradient(image, y, grad, weights.data(), mixed.data(), spread.data())) {
+        for (int64_t k = 0; k < maps_.num_channels; ++k)
+          std::memset(static_cast<void*>(to + k * plane), 0, width * sizeof(L));
+        continue;
+      }
+      const auto block = [&](auto steps, const L* logits, int64_t x, L* out, int64_t pitch) {
+        backward_block<decltype(steps)::value>(logits, pitch, spread.data() + x,
+                                               exponentials.data(), out);
+      };
+      int64_t x = 0;
+      for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, x, to + x, plane);
+      for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, x, to + x, plane);
+      if (x < width) {
+        copy_columns(from + x, plane, width - x, tail.data(), kStep);
+        block(kOneStep, tail.data(), x, tail.data(), kStep);
+        copy_columns(tail.data(), kStep, width - x, to + x, plane);
+      }
+    }
+  }
+
+  static int64_t num_bands(int64_t num_rows) { return (num_rows + kBandRows - 1) / kBandRows; }
+
+ private:
+  static constexpr int kStep = kLanes<T>;
+  using V = Vector<T, kStep>;
+
+  // Pixels are taken as many steps at a time as keep the processor busy.
+  static constexpr std::integral_constant<int, 4> kBlockSteps{};
+  static constexpr std::integral_constant<int, 1> kOneStep{};
+  static constexpr int kBlock = kBlockSteps * kStep;
+
+  static constexpr int64_t kBandRows = 16;
+
+  // The numerators of the softmax in a row, and the inverse of their sum.
+  struct Exponentials {
+    Exponentials(int64_t num_classes, int64_t pitch) : values(num_classes * pitch), norm(pitch) {}
+    int64_t row = -1;
+    Zeros<T> values;  // (C, pitch)
+    Zeros<T> norm;    // (pitch)
+  };
+
+  static int64_t round_up(int64_t size, int64_t multiple) {
+    return (size + multiple - 1) / multiple * multiple;
+  }
+
+  // A row of maps (..., h, w).
+  template <class P>
+  P* scaled_row(P* maps, int64_t index, int64_t y) const {
+    return maps + (index * maps_.scaled_height + y) * maps_.scaled_width;
+  }
+
+  void copy_columns(const L* from, int64_t pitch, int64_t count, L* to, int64_t to_pitch) const {
+    for (int64_t k = 0; k < maps_.num_channels; ++k)
+      for (int64_t x = 0; x < count; ++x) to[k * to_pitch + x] = from[k * pitch + x];
+  }
+
+  void compute(int64_t image, int64_t y, L* tail, Exponentials& row) const {
+    if (row.row == y) return;
+    row.row = y;
+    const int64_t width = maps_.width, plane = maps_.height * width;
+    const L* const from = maps_.logits + image * maps_.num_channels * plane + y * width;
+    const auto block = [&](auto steps, const L* logits, int64_t pitch, int64_t x) {
+      constexpr int kSteps = decltype(steps)::value;
+      V sum[kSteps];
+      exponentiate<kSteps>(logits, pitch, row.values.data() + x, pitch_, sum);
+      for (int i = 0; i < kSteps; ++i) store(row.norm.data() + x + i * kStep, V(T(1) / sum[i]));
+    };
+    int64_t x = 0;
+    for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, plane, x);
+    for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, plane, x);
+    if (x < width) {
+      copy_columns(from + x, plane, width - x, tail, kStep);
+      block(kOneStep, tail, kStep, x);
+    }
+  }
+
+  // The numerators of the softmax and their sum, for kSteps vectors of pixels.
+  template <int kSteps>
+  MMSEG_RLOSS_INLINE void exponentiate(const L* logits, int64_t pitch, T* to, int64_t to_pitch,
+                                       V (&sum)[kSteps]) const {
+    if (maps_.num_channels == 1) {
+      for (int i = 0; i < kSteps; ++i) {
+        const V x = load_logits(logits + i * kStep);
+        const V smaller = exp_of_negative(x < 0 ? x : -x), one = broadcast<V>(T(1));
+        store(to + i * kStep, x < 0 ? one : smaller);
+        store(to + to_pitch + i * kStep, x < 0 ? smaller : one);
+        sum[i] = smaller + T(1);
+      }
+      return;
+    }
+    // The logits are copied at once: planes of some sizes share few places of the cache and would
+    // have left it by the second look.
+    V largest[kSteps];
+    for (int i = 0; i < kSteps; ++i)
+      largest[i] = broadcast<V>(-std::numeric_limits<T>::infinity());
+    for (int64_t k = 0; k < maps_.num_channels; ++k) {
+      for (int i = 0; i < kSteps; ++i) {
+        const V x = load_logits(logits + k * pitch + i * kStep);
+        store(to + k * to_pitch + i * kStep, x);
+        largest[i] = largest[i] > x ? largest[i] : x;
+      }
+    }
+    for (int i = 0; i < kSteps; ++i) sum[i] = V{};
+    for (int64_t k = 0; k < maps_.num_channels; ++k) {
+      for (int i = 0; i < kSteps; ++i) {
+        T* const at = to + k * to_pitch + i * kStep;
+        const V numerator = exp_of_negative(load<V>(at) - largest[i]);
+        store(at, numerator);
+        sum[i] = sum[i] + numerator;
+      }
+    }
+  }
+
+  template <int kSteps>
+  MMSEG_RLOSS_INLINE void backward_block(const L* logits, int64_t pitch, const T* grad,
+                                         T* exponentials, L* result) const {
+    V sum[kSteps];
+    exponentiate<kSteps>(logits, pitch, exponentials, kBlock, sum);
+    for (int i = 0; i < kSteps; ++i) {
+      const T *const numerator = exponentials + i * kStep, *const g = grad + i * kStep;
+      L* const to = result + i * kStep;
+      const V norm = T(1) / sum[i];
+      if (maps_.num_channels == 1) {
+        const V p = load<V>(numerator) * norm, q = load<V>(numerator + kBlock) * norm;
+        store_logits(to, p * q * (load<V>(g + pitch_) - load<V>(g)));
+        continue;
+      }
+      V mean{};
+      for (int64_t k = 0; k < num_classes_; ++k)
+        mean = mean + load<V>(numerator + k * kBlock) * load<V>(g + k * pitch_);
+      mean = mean * norm;
+      for (int64_t k = 0; k < num_classes_; ++k) {
+        const V p = load<V>(numerator + k * kBlock) * norm;
+        store_logits(to + k * pitch, p * (load<V>(g + k * pitch_) - mean));
+      }
+    }
+  }
+
+  // Interpolate between the columns of a row and apply the region.
+  void shrink(const T* row, const T* region, T* result) const {
+    const int64_t width = maps_.scaled_width;
+    int64_t x = 0;
+    if (pattern_ == Pattern::kPairs) {
+      for (; x + kStep <= width; x += kStep) {
+        V even, odd;
+        separate(load<V>(row + 2 * x), load<V>(row + 2 * x + kStep), even, odd, kIndices);
+        const V sum = even * load<V>(columns_.first_weight.data() + x) +
+                      odd * load<V>(columns_.second_weight.data() + x);
+        store(result + x, V(sum * load<V>(region + x)));
+      }
+    } else if (pattern_ == Pattern::kSame) {
+      for (; x < width; ++x) result[x] = row[x] * region[x];
+    }
+    for (; x < width; ++x) {
+      const T sum = row[columns_.first[x]] * columns_.first_weight[x] +
+                    row[columns_.second[x]] * columns_.second_weight[x];
+      result[x] = sum * region[x];
+    }
+  }
+
+  // Spread the gradient of the probabilities over a row of the source: (C, pitch). Returns false
+  // where no output reads the row.
+  bool spread_gradient(int64_t image, int64_t y, const T* grad, T* weights, T* mixed,
+                       T* spread) const {
+    const int64_t width = maps_.scaled_width;
+    int64_t rows[2];
+    int count = 0;
+    const auto add = [&](int64_t row, T weight) {
+      if (row == maps_.scaled_height) return;
+      const T* const region = scaled_row(maps_.region, image, row);
+      for (int64_t x = 0; x < width; ++x) weights[count * width + x] = region[x] * weight;
+      rows[count++] = row;
+    };
+    add(scaled_rows_.first[y], scaled_rows_.first_weight[y]);
+    add(scaled_rows_.second[y], scaled_rows_.second_weight[y]);
+    if (count == 0) return false;
+    for (int64_t k = 0; k < num_classes_; ++k) {
+      const T* const from = scaled_row(grad, image * num_classes_ + k, rows[0]);
+      const T* const next = scaled_row(grad, image * num_classes_ + k, rows[count - 1]);
+      for (int64_t x = 0; x < width; ++x) {
+        T sum = from[x] * weights[x];
+        if (count == 2) sum = sum + next[x] * weights[width + x];
+        mixed[x] = sum;
+      }
+      enlarge(mixed, spread + k * pitch_);
+    }
+    return true;
+  }
+
+  // The transpose of the interpolation between columns. After the row's last element is a zero.
+  void enlarge(const T* row, T* result) const {
+    const T* const weight = scaled_columns_.first_weight.data();
+    const T* const next_weight = scaled_columns_.second_weight.data();
+    const int64_t width = maps_.width;
+    int64_t x = 0;
+    if (pattern_ == Pattern::kPairs) {
+      for (; x + 2 * kStep <= width; x += 2 * kStep) {
+        V low, high;
+        repeat(load<V>(row + x / 2), low, high, kIndices);
+        store(result + x, V(low * (load<V>(weight + x) + load<V>(next_weight + x))));
+        store(result + x + kStep,
+              V(high * (load<V>(weight + x + kStep) + load<V>(next_weight + x + kStep))));
+      }
+    } else if (pattern_ == Pattern::kSame) {
+      std::memcpy(result, row, width * sizeof(T));
+      return;
+    }
+    for (; x < width; ++x)
+      result[x] = row[scaled_columns_.first[x]] * weight[x] +
+                  row[scaled_columns_.second[x]] * next_weight[x];
+  }
+
+  static constexpr std::make_index_sequence<kStep> kIndices{};
+
+  const ScaledProbabilities<L>& maps_;
+  int64_t num_classes_;
+  int64_t pitch_;  // of the rows of the source that are in the cache
+  Taps<T> rows_, columns_;
+  Pattern pattern_;
+  Taps<T> scaled_rows_, scaled_columns_;  // the transposes
+};
+
+template <class L>
+void run_forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {
+  using Kernels = ProbabilityKernels<L>;
+  const Kernels kernels(maps);
+  const int64_t num_bands = Kernels::num_bands(maps.scaled_height);
+  Team team(int(std::min<int64_t>(maps.num_threads, maps.num_images * num_bands)));
+  team.run(maps.num_images, {{num_bands, [&](int64_t image, int64_t band) {
+                                kernels.forward(image, band, result);
+                              }}});
+}
+
+template <class L>
+void run_backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result) {
+  using Kernels = ProbabilityKernels<L>;
+  const Kernels kernels(maps);
+  const int64_t num_bands = Kernels::num_bands(maps.height);
+  Team team(int(std::min<int64_t>(maps.num_threads, maps.num_images * num_bands)));
+  team.run(maps.num_images, {{num_bands, [&](int64_t image, int64_t band) {
+                                kernels.backward(image, band, grad, result);
+                              }}});
+}
+
+#define MMSEG_RLOSS_DEFINE_FOR(L)                                                              \
+  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {                   \
+    run_forward(maps, result);                                                                 \
+  }                                                                                            \
+  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result) {   \
+    run_backward(maps, grad, result);                                                          \
+  }
+MMSEG_RLOSS_DEFINE_FOR(Float16)
+MMSEG_RLOSS_DEFINE_FOR(BFloat16)
+MMSEG_RLOSS_DEFINE_FOR(float)
+MMSEG_RLOSS_DEFINE_FOR(double)
+#undef MMSEG_RLOSS_DEFINE_FOR
+
+}  // namespace mmseg_rloss::MMSEG_RLOSS_ISA
