@@ -9,6 +9,7 @@
 #pragma GCC target("avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx2
+#define MMSEG_RLOSS_VECTOR_BYTES 32
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
 #include "../probabilities/kernels.hpp"

@@ -11,6 +11,7 @@
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2")
 #endif
 #define MMSEG_RLOSS_ISA avx512
+#define MMSEG_RLOSS_VECTOR_BYTES 64
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
 #include "../probabilities/kernels.hpp"

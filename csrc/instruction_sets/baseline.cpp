@@ -3,6 +3,7 @@
 #include "../probabilities/probabilities.hpp"
 
 #define MMSEG_RLOSS_ISA baseline
+#define MMSEG_RLOSS_VECTOR_BYTES 16
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
 #include "../probabilities/kernels.hpp"

@@ -5,15 +5,20 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
+// Numbers in a vector: what a register holds, as compilers split wider vectors of integers into
+// their elements.
+template <class T>
+constexpr int kWidth = MMSEG_RLOSS_VECTOR_BYTES / sizeof(T);
+
 // exp(x) for x <= 0, within 1.5 ulp; 0 below the smallest normal number, NaN for NaN.
 //
 // exp(x) = 2^n exp(r) with the integer n next to x / log(2) and |r| <= log(2) / 2. On that range,
 // 1 + r + r^2 q(r) has a relative error of 3e-9 with the q, of degree 4, whose largest relative
 // error is the least.
-MMSEG_RLOSS_INLINE Vector<float, kLanes<float>> exp_of_negative(
-    const Vector<float, kLanes<float>>& x) {
-  using V = Vector<float, kLanes<float>>;
-  using U = Vector<uint32_t, kLanes<float>>;
+MMSEG_RLOSS_INLINE Vector<float, kWidth<float>> exp_of_negative(
+    const Vector<float, kWidth<float>>& x) {
+  using V = Vector<float, kWidth<float>>;
+  using U = Vector<uint32_t, kWidth<float>>;
   const V shifted = x * 0x1.715476p+0f + kRoundingShift<float>;  // its low bits are those of n
   const V n = shifted - kRoundingShift<float>;
   // log(2) in two parts, the first so short that its product with n is exact.
@@ -28,10 +33,10 @@ MMSEG_RLOSS_INLINE Vector<float, kLanes<float>> exp_of_negative(
   return x < -87.3f ? V{} : V(mantissa * power);
 }
 
-MMSEG_RLOSS_INLINE Vector<double, kLanes<double>> exp_of_negative(
-    const Vector<double, kLanes<double>>& x) {
-  Vector<double, kLanes<double>> result;
-  for (int l = 0; l < kLanes<double>; ++l) result[l] = std::exp(x[l]);
+MMSEG_RLOSS_INLINE Vector<double, kWidth<double>> exp_of_negative(
+    const Vector<double, kWidth<double>>& x) {
+  Vector<double, kWidth<double>> result;
+  for (int l = 0; l < kWidth<double>; ++l) result[l] = std::exp(x[l]);
   return result;
 }
 

@@ -6,13 +6,13 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-using Bits = Vector<uint32_t, kLanes<float>>;
-using Halves = Vector<uint16_t, kLanes<float>>;
-using Floats = Vector<float, kLanes<float>>;
+using Bits = Vector<uint32_t, kWidth<float>>;
+using Halves = Vector<uint16_t, kWidth<float>>;
+using Floats = Vector<float, kWidth<float>>;
 
 template <class T>
-MMSEG_RLOSS_INLINE Vector<T, kLanes<T>> load_logits(const T* from) {
-  return load<Vector<T, kLanes<T>>>(from);
+MMSEG_RLOSS_INLINE Vector<T, kWidth<T>> load_logits(const T* from) {
+  return load<Vector<T, kWidth<T>>>(from);
 }
 
 MMSEG_RLOSS_INLINE Floats load_logits(const BFloat16* from) {
@@ -33,7 +33,7 @@ MMSEG_RLOSS_INLINE Floats load_logits(const Float16* from) {
 }
 
 template <class T>
-MMSEG_RLOSS_INLINE void store_logits(T* to, const Vector<T, kLanes<T>>& v) {
+MMSEG_RLOSS_INLINE void store_logits(T* to, const Vector<T, kWidth<T>>& v) {
   store(to, v);
 }
 

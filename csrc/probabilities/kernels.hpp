@@ -183,7 +183,7 @@ class ProbabilityKernels {
   static int64_t num_bands(int64_t num_rows) { return (num_rows + kBandRows - 1) / kBandRows; }
 
  private:
-  static constexpr int kStep = kLanes<T>;
+  static constexpr int kStep = kWidth<T>;
   using V = Vector<T, kStep>;
 
   // Pixels are taken as many steps at a time as keep the processor busy.
@@ -243,9 +243,9 @@ class ProbabilityKernels {
     if (maps_.num_channels == 1) {
       for (int i = 0; i < kSteps; ++i) {
         const V x = load_logits(logits + i * kStep);
-        const V smaller = exp_of_negative(x < 0 ? x : -x), one = broadcast<V>(T(1));
-        store(to + i * kStep, x < 0 ? one : smaller);
-        store(to + to_pitch + i * kStep, x < 0 ? smaller : one);
+        const V smaller = exp_of_negative(x < T(0) ? x : -x), one = broadcast<V>(T(1));
+        store(to + i * kStep, x < T(0) ? one : smaller);
+        store(to + to_pitch + i * kStep, x < T(0) ? smaller : one);
         sum[i] = smaller + T(1);
       }
       return;

@@ -67,14 +67,11 @@ def _layout(logits: Tensor) -> torch.memory_format:
 def _setup_context(ctx, inputs: tuple, output: Tensor) -> None:
     logits, region, ctx.scale_factor = inputs
     ctx.save_for_backward(logits, region)
-    ctx.set_materialize_grads(False)
 
 
-def _differentiate(ctx, grad: Tensor | None) -> tuple[Tensor | None, None, None]:
-    if grad is None:
-        return None, None, None
+def _differentiate(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
     logits, region = ctx.saved_tensors
-    # A gradient that must have one itself is computed of torch's functions.
+    # A gradient of the gradient may be asked for: the twin has one.
     differentiable = torch.is_grad_enabled()
     function = backends.reference.probabilities.backward if differentiable else _backward_op
     return function(grad, logits, region, ctx.scale_factor), None, None
