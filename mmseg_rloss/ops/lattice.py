@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -115,6 +115,14 @@ class Lattice:
         """
         values, region = values.to(self.dtype), region.to(self.dtype)
         return Associations(*_associate_op(*self._arguments, values, region, *self._bandwidths))
+
+    @property
+    def of_backend(self) -> Any:
+        """The lattice as the backend of its device has built it, for that backend's own functions.
+
+        There is none where there is no image.
+        """
+        return _lattice_of(self._token, self._planes, *self._bandwidths)
 
     @property
     def _arguments(self) -> tuple[Tensor, Tensor]:
