@@ -87,10 +87,11 @@ class ImageFilter {
     if (!filter_.region) return;
     const int64_t first = image_ * filter_.num_channels + first_channel_;
     double kept[kGroup * kMaxGroups] = {};
+    const T half = T(0.5) * inverse_gain<T>(num_corners_);
     const T *a = orders_[0].blurred, *b = orders_[1].blurred, *splatted = splatted_.data();
     for (int64_t i = 0; i < num_points(); ++i)
       for (int c = 0; c < width_; ++c, ++a, ++b, ++splatted)
-        kept[c] += double(*splatted) * double((*a + *b) * (T(0.5) * gain()));
+        kept[c] += double(*splatted) * double((*a + *b) * half);
     for (int c = 0; c < channel_count_; ++c) {
       filter_.kept[first + c] = kept[c];
       double degree = 0;
@@ -107,7 +108,6 @@ class ImageFilter {
 
   int64_t num_points() const { return lattice_.num_points; }
   size_t padded_size() const { return size_t(num_points() + 1) * width_; }
-  T gain() const { return inverse_gain<T>(num_corners_); }
 
   Channels<T> channels_of(T* tensor) const {
     const int64_t first = image_ * filter_.num_channels + first_channel_;
@@ -129,14 +129,15 @@ class ImageFilter {
 
   // Bring the blurred points back to the tile, as the mean of the orders and scaled.
   void gather_blurred(const Tile<T>& tile, T* to) const {
+    const T gain = inverse_gain<T>(num_corners_), half = T(0.5) * gain;
     for (const int32_t point : tile.to_image) {
       const int64_t at = int64_t(point) * width_;
       if (filter_.blur == Blur::kBoth) {
         const T *a = orders_[0].blurred + at, *b = orders_[1].blurred + at;
-        for (int c = 0; c < width_; ++c) to[c] = (a[c] + b[c]) * (T(0.5) * gain());
+        for (int c = 0; c < width_; ++c) to[c] = (a[c] + b[c]) * half;
       } else {
         const T* a = orders_[filter_.blur == Blur::kDescending].blurred + at;
-        for (int c = 0; c < width_; ++c) to[c] = a[c] * gain();
+        for (int c = 0; c < width_; ++c) to[c] = a[c] * gain;
       }
       to += width_;
     }
