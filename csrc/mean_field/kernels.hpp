@@ -10,35 +10,42 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-// Combine the elements of each of eight vectors: element i of the result is that of vector i.
-template <class V, class F>
-MMSEG_RLOSS_INLINE V reduce8(V (&v)[8], F&& combine) {
+struct Larger {
+  template <class V>
+  MMSEG_RLOSS_INLINE V operator()(const V& a, const V& b) const {
+    return a > b ? a : b;
+  }
+};
+
+struct Plus {
+  template <class V>
+  MMSEG_RLOSS_INLINE V operator()(const V& a, const V& b) const {
+    return a + b;
+  }
+};
+
+// Combine the elements of each of eight rows (8, width), always in the same order.
+template <class T, class F>
+MMSEG_RLOSS_INLINE Vector<T, kGroup> reduce_rows(const T* rows, int64_t width, F combine) {
+  using V = Vector<T, kGroup>;
+  V v[kGroup];
+  for (int i = 0; i < kGroup; ++i) {
+    v[i] = load<V>(rows + i * width);
+    for (int64_t c = kGroup; c < width; c += kGroup)
+      v[i] = combine(v[i], load<V>(rows + i * width + c));
+  }
   transpose8(v);
   return combine(combine(combine(v[0], v[1]), combine(v[2], v[3])),
                  combine(combine(v[4], v[5]), combine(v[6], v[7])));
 }
 
-// Softmax of every row, in place: (count, groups * 8), with a multiple of eight of them.
+// Softmax of rows (count, width) in place, where both are multiples of eight.
 template <class T>
-MMSEG_RLOSS_INLINE void softmax_rows(T* rows, int64_t count, int64_t groups) {
+MMSEG_RLOSS_INLINE void softmax_rows(T* rows, int64_t count, int64_t width) {
   using V = Vector<T, kGroup>;
-  const int64_t width = groups * kGroup;
-  const auto larger = [](const V& a, const V& b) { return V(a > b ? a : b); };
-  const auto plus = [](const V& a, const V& b) { return V(a + b); };
-  // Combine the groups of eight rows, then the elements of each.
-  const auto reduce = [&](const T* first, auto&& combine) {
-    V v[kGroup];
-    for (int i = 0; i < kGroup; ++i) {
-      v[i] = load<V>(first + i * width);
-      for (int64_t g = 1; g < groups; ++g)
-        v[i] = combine(v[i], load<V>(first + i * width + g * kGroup));
-    }
-    return reduce8(v, combine);
-  };
-
   for (int64_t p = 0; p < count; p += kGroup) {
     T* const first = rows + p * width;
-    const V largest = reduce(first, larger);
+    const V largest = reduce_rows(first, width, Larger());
     for (int i = 0; i < kGroup; ++i)
       for (int64_t c = 0; c < width; c += kGroup)
         store(first + i * width + c, V(load<V>(first + i * width + c) - largest[i]));
@@ -48,7 +55,7 @@ MMSEG_RLOSS_INLINE void softmax_rows(T* rows, int64_t count, int64_t groups) {
     store(rows + i, exp_of_negative(load<Wide>(rows + i)));
   for (int64_t p = 0; p < count; p += kGroup) {
     T* const first = rows + p * width;
-    const V inverse = T(1) / reduce(first, plus);
+    const V inverse = T(1) / reduce_rows(first, width, Plus());
     for (int i = 0; i < kGroup; ++i)
       for (int64_t c = 0; c < width; c += kGroup)
         store(first + i * width + c, V(load<V>(first + i * width + c) * inverse[i]));
@@ -103,7 +110,7 @@ class ImageMeanField {
         for (size_t k = 0; k < kernels_.size(); ++k)
           slice_block(kernels_[k], tile, block, count, k == 0 ? unary : rows, rows);
       }
-      softmax_rows(rows, (count + kGroup - 1) / kGroup * kGroup, width() / kGroup);
+      softmax_rows(rows, (count + kGroup - 1) / kGroup * kGroup, width());
       if (is_last) {
         write_planes(block, count, rows);
       } else {
