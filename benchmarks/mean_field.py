@@ -50,9 +50,13 @@ def main() -> None:
     torch.manual_seed(0)
     photos, source = load_photos(options.data, *options.size)
     report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
-    console.print(f"{report['machine']}, {report['date']}; {source}")
+    console.print(f"{report['machine']}, {report['date']}")
+    console.print(
+        f"{options.iterations} iterations, {options.classes} classes, {source}, "
+        f"{options.size[0]}x{options.size[1]}, one thread"
+    )
     report["times"] = times = measure(photos, options)
-    console.print(tabulate(times, options))
+    console.print(tabulate(times))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 
@@ -123,13 +127,8 @@ def run_pydensecrf(image: Tensor, probabilities: Tensor, iterations: int) -> np.
     return np.array(crf.inference(iterations))
 
 
-def tabulate(times: dict[str, list[float]], options: argparse.Namespace) -> Table:
-    width, height = options.size
-    table = Table(
-        *("", "ms", "times the compiled"),
-        title=f"Mean-field inference, {options.iterations} iterations, {options.classes} classes, "
-        f"{width}x{height}, one thread",
-    )
+def tabulate(times: dict[str, list[float]]) -> Table:
+    table = Table("inference", "ms", "times the compiled")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, durations in times.items():
