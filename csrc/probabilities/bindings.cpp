@@ -27,8 +27,8 @@ template <class L>
 using Maps = Array<ComputeType<L>>;
 
 template <class L>
-ScaledProbabilities<L> describe(const Logits<L>& logits, const Maps<L>& region,
-                                double scale_factor, int num_threads) {
+ScaledProbabilities<L> describe(const Logits<L>& logits, const Maps<L>& region, double scale_factor,
+                                int num_threads) {
   ScaledProbabilities<L> maps{};
   maps.logits = reinterpret_cast<const L*>(logits.data());
   maps.region = region.data();
@@ -78,11 +78,10 @@ void backward(const Maps<L>& grad, const Logits<L>& logits, const Maps<L>& regio
 template <class L>
 void define(py::module_& module, const std::string& type) {
   module.def(("probabilities_forward_" + type).c_str(), &forward<L>, py::arg("logits").noconvert(),
-             py::arg("region").noconvert(), py::arg("scale_factor"),
-             py::arg("result").noconvert(), py::arg("num_threads"), py::arg("instruction_set"));
-  module.def(("probabilities_backward_" + type).c_str(), &backward<L>,
-             py::arg("grad").noconvert(), py::arg("logits").noconvert(),
-             py::arg("region").noconvert(), py::arg("scale_factor"),
+             py::arg("region").noconvert(), py::arg("scale_factor"), py::arg("result").noconvert(),
+             py::arg("num_threads"), py::arg("instruction_set"));
+  module.def(("probabilities_backward_" + type).c_str(), &backward<L>, py::arg("grad").noconvert(),
+             py::arg("logits").noconvert(), py::arg("region").noconvert(), py::arg("scale_factor"),
              py::arg("result").noconvert(), py::arg("num_threads"), py::arg("instruction_set"));
 }
 

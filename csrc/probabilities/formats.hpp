@@ -1,14 +1,12 @@
 // Vectors of the types of logits, as vectors of the type that is computed with.
 #pragma once
 
-#include "../simd.hpp"
+#include "exp.hpp"
 #include "probabilities.hpp"
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-using Bits = Vector<uint32_t, kWidth<float>>;
 using Halves = Vector<uint16_t, kWidth<float>>;
-using Floats = Vector<float, kWidth<float>>;
 
 template <class T>
 MMSEG_RLOSS_INLINE Vector<T, kWidth<T>> load_logits(const T* from) {

@@ -253,8 +253,7 @@ class ProbabilityKernels {
     // The logits are copied at once: planes of some sizes share few places of the cache and would
     // have left it by the second look.
     V largest[kSteps];
-    for (int i = 0; i < kSteps; ++i)
-      largest[i] = broadcast<V>(-std::numeric_limits<T>::infinity());
+    for (int i = 0; i < kSteps; ++i) largest[i] = broadcast<V>(-std::numeric_limits<T>::infinity());
     for (int64_t k = 0; k < maps_.num_channels; ++k) {
       for (int i = 0; i < kSteps; ++i) {
         const V x = load_logits(logits + k * pitch + i * kStep);
@@ -359,9 +358,11 @@ class ProbabilityKernels {
       for (; x + 2 * kStep <= width; x += 2 * kStep) {
         V low, high;
         repeat(load<V>(row + x / 2), low, high, kIndices);
-        store(result + x, V(low * (load<V>(weight + x) + load<V>(next_weight + x))));
-        store(result + x + kStep,
-              V(high * (load<V>(weight + x + kStep) + load<V>(next_weight + x + kStep))));
+        const V low_weight = load<V>(weight + x) + load<V>(next_weight + x);
+        const V high_weight = load<V>(weight + x + kStep) + load<V>(next_weight + x + kStep);
+        // Adding 0, as below, makes -0 the same zero there and here.
+        store(result + x, V(low * low_weight + T(0)));
+        store(result + x + kStep, V(high * high_weight + T(0)));
       }
     } else if (pattern_ == Pattern::kSame) {
       std::memcpy(result, row, width * sizeof(T));
@@ -388,9 +389,9 @@ void run_forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {
   const Kernels kernels(maps);
   const int64_t num_bands = Kernels::num_bands(maps.scaled_height);
   Team team(int(std::min<int64_t>(maps.num_threads, maps.num_images * num_bands)));
-  team.run(maps.num_images, {{num_bands, [&](int64_t image, int64_t band) {
-                                kernels.forward(image, band, result);
-                              }}});
+  team.run(
+      maps.num_images,
+      {{num_bands, [&](int64_t image, int64_t band) { kernels.forward(image, band, result); }}});
 }
 
 template <class L>
@@ -404,12 +405,12 @@ void run_backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad
                               }}});
 }
 
-#define MMSEG_RLOSS_DEFINE_FOR(L)                                                              \
-  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {                   \
-    run_forward(maps, result);                                                                 \
-  }                                                                                            \
-  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result) {   \
-    run_backward(maps, grad, result);                                                          \
+#define MMSEG_RLOSS_DEFINE_FOR(L)                                                            \
+  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result) {                 \
+    run_forward(maps, result);                                                               \
+  }                                                                                          \
+  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result) { \
+    run_backward(maps, grad, result);                                                        \
   }
 MMSEG_RLOSS_DEFINE_FOR(Float16)
 MMSEG_RLOSS_DEFINE_FOR(BFloat16)

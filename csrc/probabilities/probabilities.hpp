@@ -21,18 +21,18 @@ namespace mmseg_rloss {
 enum class Float16 : uint16_t {};
 enum class BFloat16 : uint16_t {};
 
-// The type in which logits of type L are computed with.
+// The type in which logits of type L are computed.
 template <class L>
 using ComputeType = std::conditional_t<std::is_same_v<L, double>, double, float>;
 
 // One channel stands for two classes with the logits -x/2 and x/2, any other number for as many.
 template <class L>
 struct ScaledProbabilities {
-  const L* logits;               // (N, K, H, W)
-  const ComputeType<L>* region;  // (N, h, w), what the probabilities are multiplied with
-  int64_t num_images;            // N
-  int64_t num_channels;          // K
-  int64_t height, width;         // H, W
+  const L* logits;                      // (N, K, H, W)
+  const ComputeType<L>* region;         // (N, h, w), what the probabilities are multiplied with
+  int64_t num_images;                   // N
+  int64_t num_channels;                 // K
+  int64_t height, width;                // H, W
   int64_t scaled_height, scaled_width;  // h, w
   double scale_factor;                  // in (0, 1]
   int num_threads;
@@ -42,16 +42,15 @@ struct ScaledProbabilities {
 
 // forward writes the probabilities (N, C, h, w), backward turns their gradient (N, C, h, w) into
 // that of the logits (N, K, H, W). Both compute the softmax anew and read the logits once.
-#define MMSEG_RLOSS_DECLARE_FOR(L)                                             \
-  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result);    \
-  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, \
-                L* result);
-#define MMSEG_RLOSS_DECLARE(isa)     \
-  namespace isa {                    \
-  MMSEG_RLOSS_DECLARE_FOR(Float16)   \
-  MMSEG_RLOSS_DECLARE_FOR(BFloat16)  \
-  MMSEG_RLOSS_DECLARE_FOR(float)     \
-  MMSEG_RLOSS_DECLARE_FOR(double)    \
+#define MMSEG_RLOSS_DECLARE_FOR(L)                                          \
+  void forward(const ScaledProbabilities<L>& maps, ComputeType<L>* result); \
+  void backward(const ScaledProbabilities<L>& maps, const ComputeType<L>* grad, L* result);
+#define MMSEG_RLOSS_DECLARE(isa)    \
+  namespace isa {                   \
+  MMSEG_RLOSS_DECLARE_FOR(Float16)  \
+  MMSEG_RLOSS_DECLARE_FOR(BFloat16) \
+  MMSEG_RLOSS_DECLARE_FOR(float)    \
+  MMSEG_RLOSS_DECLARE_FOR(double)   \
   }
 MMSEG_RLOSS_DECLARE(baseline)
 #if defined(__x86_64__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,6 +31,7 @@ def backward(grad: Tensor, logits: Tensor, region: Tensor, scale_factor: float) 
 def run_forward(
     logits: Tensor, region: Tensor, scale_factor: float, num_threads: int, instruction_set: str
 ) -> Tensor:
+    """:func:`forward` by so many threads and one of :func:`~.lattice.instruction_sets`."""
     num_images, num_channels = logits.shape[:2]
     result = region.new_empty(num_images, max(2, num_channels), *region.shape[1:])
     _function("forward", logits)(
@@ -50,6 +53,7 @@ def run_backward(
     num_threads: int,
     instruction_set: str,
 ) -> Tensor:
+    """:func:`backward`, likewise."""
     result = torch.empty_like(logits, memory_format=torch.contiguous_format)
     _function("backward", logits)(
         _array(grad),
@@ -63,7 +67,7 @@ def run_backward(
     return result
 
 
-def _function(direction: str, logits: Tensor):
+def _function(direction: str, logits: Tensor) -> Callable[..., None]:
     return getattr(_native, f"probabilities_{direction}_{str(logits.dtype).removeprefix('torch.')}")
 
 
