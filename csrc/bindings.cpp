@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 
 #include "lattice/lattice.hpp"
+#include "mean_field/bindings.hpp"
 
 namespace py = pybind11;
 
@@ -118,6 +119,8 @@ void define(py::module_& module, const char* name) {
       .def("associate", &associate<T>, py::arg("values").noconvert(), py::arg("region").noconvert(),
            py::arg("result").noconvert(), py::arg("kept").noconvert(),
            py::arg("degrees").noconvert(), py::arg("num_threads"), py::arg("instruction_set"))
+      .def_property_readonly("num_images",
+                             [](const Lattice<T>& lattice) { return lattice.images.size(); })
       .def("stage_seconds", &stage_seconds<T>);
   module.def("build_lattice", &build_lattice<T>, py::arg("planes").noconvert(), py::arg("divisor"),
              py::arg("position_divisor"), py::arg("width"), py::arg("num_threads"),
@@ -133,5 +136,6 @@ PYBIND11_MODULE(_native, module) {
   module.def("instruction_sets", &mmseg_rloss::instruction_sets);
   mmseg_rloss::define<float>(module, "Lattice32");
   mmseg_rloss::define<double>(module, "Lattice64");
+  mmseg_rloss::define_mean_field(module);
   mmseg_rloss::define_probabilities(module);
 }

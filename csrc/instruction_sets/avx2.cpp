@@ -1,5 +1,6 @@
 // The kernels for machines with AVX2.
 #include "../lattice/lattice.hpp"
+#include "../mean_field/mean_field.hpp"
 #include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
@@ -12,6 +13,7 @@
 #define MMSEG_RLOSS_VECTOR_BYTES 32
 #include "../lattice/build.hpp"
 #include "../lattice/filter.hpp"
+#include "../mean_field/kernels.hpp"
 #include "../probabilities/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -2,7 +2,7 @@
 //
 // Each tile splats onto its own numbering of the lattice points; the tiles' sums are then added
 // up in a fixed order, blurred, and brought back to the tiles to be sliced.
-#include "channels.hpp"
+#include "points.hpp"
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
@@ -32,7 +32,7 @@ class ImageFilter {
     std::fill_n(tile_rows_[t].data(), size, T(0));
     // The values are read alone.
     const auto channels = channels_of(const_cast<T*>(filter_.values));
-    with_groups([&](auto groups) {
+    with_groups(width_ / kGroup, [&](auto groups) {
       splat<T, kCorners, decltype(groups)::value>(channels, tile.corners, num_corners_, tile.begin,
                                                   tile.end, tile_rows_[t].data());
     });
@@ -43,14 +43,8 @@ class ImageFilter {
     splatted_ = Buffer<T>(padded_size());
     T* const rows = splatted_.data();
     std::fill_n(rows, padded_size(), T(0));
-    for (size_t t = 0; t < lattice_.tiles.size(); ++t) {
-      const T* from = tile_rows_[t].data();
-      for (const int32_t point : lattice_.tiles[t].to_image) {
-        T* to = rows + int64_t(point) * width_;
-        for (int c = 0; c < width_; ++c) to[c] += from[c];
-        from += width_;
-      }
-    }
+    for (size_t t = 0; t < lattice_.tiles.size(); ++t)
+      add_tile(lattice_.tiles[t], tile_rows_[t].data(), width_, rows);
     check_finite(rows);
   }
 
@@ -64,7 +58,11 @@ class ImageFilter {
     const T* from = splatted_.data();
     for (int a = 0; a < num_corners_; ++a) {
       T* const to = order.rows[a % 2].data();
-      blur_axis(descending ? num_corners_ - 1 - a : a, from, to);
+      const int axis = descending ? num_corners_ - 1 - a : a;
+      with_groups(width_ / kGroup, [&](auto groups) {
+        constexpr int kGroups = decltype(groups)::value;
+        blur_axis<T, kGroups>(lattice_, axis, from, to, kGroup * kGroups);
+      });
       from = to;
     }
     order.blurred = from;
@@ -76,7 +74,7 @@ class ImageFilter {
     const auto channels = channels_of(filter_.result);
     const T* region = filter_.region ? filter_.region + image_ * num_pixels_ : nullptr;
     tile_degrees_[t].assign(width_, T(0));
-    with_groups([&](auto groups) {
+    with_groups(width_ / kGroup, [&](auto groups) {
       slice<T, kCorners, decltype(groups)::value>(tile_rows_[t].data(), tile.corners, num_corners_,
                                                   tile.begin, tile.end, channels, region,
                                                   tile_degrees_[t].data());
@@ -89,10 +87,11 @@ class ImageFilter {
     if (!filter_.region) return;
     const int64_t first = image_ * filter_.num_channels + first_channel_;
     double kept[kGroup * kMaxGroups] = {};
+    const T half = T(0.5) * inverse_gain<T>(num_corners_);
     const T *a = orders_[0].blurred, *b = orders_[1].blurred, *splatted = splatted_.data();
     for (int64_t i = 0; i < num_points(); ++i)
       for (int c = 0; c < width_; ++c, ++a, ++b, ++splatted)
-        kept[c] += double(*splatted) * double((*a + *b) * (T(0.5) * gain()));
+        kept[c] += double(*splatted) * double((*a + *b) * half);
     for (int c = 0; c < channel_count_; ++c) {
       filter_.kept[first + c] = kept[c];
       double degree = 0;
@@ -109,21 +108,10 @@ class ImageFilter {
 
   int64_t num_points() const { return lattice_.num_points; }
   size_t padded_size() const { return size_t(num_points() + 1) * width_; }
-  T gain() const { return T(1.0 / (1.0 + std::pow(2.0, 1 - num_corners_))); }
 
   Channels<T> channels_of(T* tensor) const {
     const int64_t first = image_ * filter_.num_channels + first_channel_;
     return {tensor + first * num_pixels_, channel_count_, num_pixels_};
-  }
-
-  template <class F>
-  void with_groups(F&& f) const {
-    switch (width_ / kGroup) {
-      case 1: return f(std::integral_constant<int, 1>{});
-      case 2: return f(std::integral_constant<int, 2>{});
-      case 3: return f(std::integral_constant<int, 3>{});
-      default: return f(std::integral_constant<int, 4>{});
-    }
   }
 
   // Every value that is not finite makes some lattice point so.
@@ -139,32 +127,17 @@ class ImageFilter {
         throw std::invalid_argument("must be finite, but NaN or infinity is among them");
   }
 
-  void blur_axis(int axis, const T* from, T* to) const {
-    const int32_t* after = lattice_.neighbours.data() + axis * 2 * num_points();
-    const int32_t* before = after + num_points();
-    with_groups([&](auto groups) {
-      constexpr int kWidth = kGroup * decltype(groups)::value;
-      using R = Row<T, decltype(groups)::value>;
-      for (int64_t i = 0; i < num_points(); ++i) {
-        R sum = R::read(from + int64_t(after[i]) * kWidth);
-        sum.add(R::read(from + int64_t(before[i]) * kWidth), T(1));
-        R row = R::read(from + i * kWidth);
-        row.add(sum, T(0.5));
-        row.write(to + i * kWidth);
-      }
-    });
-  }
-
   // Bring the blurred points back to the tile, as the mean of the orders and scaled.
   void gather_blurred(const Tile<T>& tile, T* to) const {
+    const T gain = inverse_gain<T>(num_corners_), half = T(0.5) * gain;
     for (const int32_t point : tile.to_image) {
       const int64_t at = int64_t(point) * width_;
       if (filter_.blur == Blur::kBoth) {
         const T *a = orders_[0].blurred + at, *b = orders_[1].blurred + at;
-        for (int c = 0; c < width_; ++c) to[c] = (a[c] + b[c]) * (T(0.5) * gain());
+        for (int c = 0; c < width_; ++c) to[c] = (a[c] + b[c]) * half;
       } else {
         const T* a = orders_[filter_.blur == Blur::kDescending].blurred + at;
-        for (int c = 0; c < width_; ++c) to[c] = a[c] * gain();
+        for (int c = 0; c < width_; ++c) to[c] = a[c] * gain;
       }
       to += width_;
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -130,6 +130,14 @@ class Lattice:
         """
         maps = logits, region, scale_factor
         return Associations(*_associate_logits_op(*self._arguments, *maps, *self._bandwidths))
+
+    @property
+    def of_backend(self) -> Any:
+        """The lattice as the backend of its device has built it, for that backend's own functions.
+
+        There is none where there is no image.
+        """
+        return _lattice_of(self._token, self._planes, *self._bandwidths)
 
     @property
     def _arguments(self) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from . import backends
+from .backends.reference.mean_field import Kernel
 from .checks import check_count, check_not_negative, check_positive
 from .lattice import Lattice
 
@@ -72,34 +74,18 @@ def dense_crf_inference(
 
     image = image.detach().to(probabilities.device)
     compute_type = torch.promote_types(probabilities.dtype, torch.float32)
-    log_probabilities = probabilities.to(compute_type).clamp(MIN_PROBABILITY, 1).log()  # -U
+    log_probabilities = probabilities.to(compute_type).clamp(MIN_PROBABILITY, 1).log_()  # -U
 
     kernels = []
     if bilateral_weight > 0:
         sigmas = bilateral_sigma_rgb, bilateral_sigma_xy
         lattice = Lattice.from_image(image.to(compute_type), *sigmas)
-        kernels.append((bilateral_weight, _filter_by(lattice)))
+        kernels.append(Kernel(bilateral_weight, lattice.of_backend, _filter_by(lattice)))
     if gaussian_weight > 0:
         lattice = _spatial_lattice(log_probabilities, gaussian_sigma_xy)
-        kernels.append((gaussian_weight, _filter_of_position(lattice)))
-    return _mean_field(log_probabilities, kernels, iterations).to(probabilities.dtype)
-
-
-def _mean_field(
-    log_probabilities: Tensor,
-    kernels: list[tuple[float, Callable[[Tensor], Tensor]]],
-    iterations: int,
-) -> Tensor:
-    """(N, K, H, W), after the updates of all pixels at once, by the weighted kernels."""
-    marginals = log_probabilities.softmax(dim=1)
-    ones = torch.ones_like(marginals[:, :1])
-    norms = [kernel(ones).rsqrt() for _, kernel in kernels]  # D^-1/2, (N, 1, H, W)
-    for _ in range(iterations):
-        scores = log_probabilities
-        for (weight, kernel), norm in zip(kernels, norms, strict=True):
-            scores = torch.addcmul(scores, norm, kernel(norm * marginals), value=weight)
-        marginals = scores.softmax(dim=1)
-    return marginals
+        kernels.append(Kernel(gaussian_weight, lattice.of_backend, _filter_of_position(lattice)))
+    backend = backends.select(log_probabilities.device).mean_field
+    return backend.infer(log_probabilities, kernels, iterations).to(probabilities.dtype)
 
 
 def _filter_by(lattice: Lattice) -> Callable[[Tensor], Tensor]:

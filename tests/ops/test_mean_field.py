@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,9 @@ from mmseg_rloss.ops import (
     dense_crf_inference,
     gaussian_filter_exact,
     permutohedral_filter,
+    set_num_threads,
 )
+from mmseg_rloss.ops.backends import native, reference
 from tests.ops import golden
 from tests.ops.photos import photo
 
@@ -149,6 +153,83 @@ def test_the_images_of_a_batch_do_not_touch_each_other():
     for n in range(3):
         alone = dense_crf_inference(image[n : n + 1], probabilities[n : n + 1], **KERNELS)
         torch.testing.assert_close(together[n : n + 1], alone)
+
+
+def infer_by(monkeypatch, infer, *arguments, **options) -> Tensor:
+    """:func:`dense_crf_inference` with a backend's function in place of the compiled one."""
+    with monkeypatch.context() as patch:
+        patch.setattr(native.mean_field, "infer", infer)
+        return dense_crf_inference(*arguments, **options)
+
+
+def assert_agrees_with_twin(monkeypatch, *arguments, **options) -> None:
+    refined = dense_crf_inference(*arguments, **options)
+    expected = infer_by(monkeypatch, reference.mean_field.infer, *arguments, **options)
+    tolerance = {torch.float32: 1e-5, torch.float64: 1e-12}[refined.dtype]
+    torch.testing.assert_close(refined, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [2, 3, 8, 21, 32, 33, 70])
+def test_the_compiled_kernel_agrees_with_its_twin(classes, dtype, monkeypatch):
+    image, probabilities = photo(37, 53, batch=2), prediction(37, 53, classes, batch=2).to(dtype)
+    assert_agrees_with_twin(monkeypatch, image, probabilities, 5, **KERNELS)
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 5])
+@pytest.mark.parametrize("left_out", ["bilateral_weight", "gaussian_weight"])
+def test_it_agrees_with_either_kernel_alone(left_out, iterations, monkeypatch):
+    image, probabilities = photo(20, 31, batch=2), prediction(20, 31, batch=2).float()
+    options = KERNELS | {left_out: 0}
+    assert_agrees_with_twin(monkeypatch, image, probabilities, iterations, **options)
+
+
+def test_it_agrees_where_an_image_has_several_tiles(monkeypatch):
+    image, probabilities = photo(150, 260, batch=2), prediction(150, 260, batch=2).float()
+    assert_agrees_with_twin(monkeypatch, image, probabilities, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [3, 21, 70])
+def test_instruction_sets_give_the_same_bits(classes, dtype, monkeypatch):
+    image, probabilities = photo(23, 31), prediction(23, 31, classes).to(dtype)
+    expected = dense_crf_inference(image, probabilities, 3, **KERNELS)
+    for name in native.lattice.instruction_sets():
+        infer = functools.partial(native.mean_field.infer, instruction_set=name)
+        actual = infer_by(monkeypatch, infer, image, probabilities, 3, **KERNELS)
+        assert torch.equal(actual, expected), name
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    image, probabilities = photo(150, 260, batch=3), prediction(150, 260, batch=3).float()
+    try:
+        results = []
+        for count in (1, 2, 5):
+            set_num_threads(count)
+            results.append(dense_crf_inference(image, probabilities, 2))
+    finally:
+        set_num_threads(None)
+    assert all(torch.equal(result, results[0]) for result in results[1:])
+
+
+def test_more_features_than_it_is_made_for_go_to_the_twin():
+    image, probabilities = photo(4, 5, channels=31), prediction(4, 5)
+    refined = dense_crf_inference(image, probabilities, 2, **KERNELS)[0]
+    expected = mean_field(probabilities[0], lattice_matrices(image), 2)
+    torch.testing.assert_close(refined, expected, rtol=0, atol=1e-6)
+
+
+def test_each_lattice_is_built_once(monkeypatch):
+    built = []
+
+    def build(planes, *bandwidths):
+        built.append(tuple(planes.shape))
+        return original(planes, *bandwidths)
+
+    original = native.lattice.build
+    monkeypatch.setattr(native.lattice, "build", build)
+    dense_crf_inference(photo(6, 5, batch=2), prediction(6, 5, batch=2))
+    assert built == [(2, 3, 6, 5), (1, 2, 30)]  # the batch shares that of the positions
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -1,7 +1,7 @@
 """The implementations of the kernels, one package each, and the choice between them.
 
-Every backend is a package with the same modules: ``lattice`` and ``probabilities``. They take
-tensors that the public functions have checked.
+Every backend is a package with the same modules: ``lattice``, ``mean_field`` and
+``probabilities``. They take tensors that the public functions have checked.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The compiled kernels on the CPU (csrc/), in float32 and float64."""
 
-from . import lattice, probabilities
+from . import lattice, mean_field, probabilities
 
-__all__ = ["is_available", "lattice", "probabilities"]
+__all__ = ["is_available", "lattice", "mean_field", "probabilities"]
 
 
 def is_available() -> bool:

@@ -1,5 +1,5 @@
 """The readable twins of all kernels, in plain PyTorch, on any device."""
 
-from . import lattice, probabilities
+from . import lattice, mean_field, probabilities
 
-__all__ = ["lattice", "probabilities"]
+__all__ = ["lattice", "mean_field", "probabilities"]
