@@ -63,7 +63,7 @@ def check_regular(path: str | Path) -> None:
         OSError: it is something else than a file.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: missing")
+        raise FileNotFoundError(f"{path}: missing (No such file or directory)")
     if not Path(path).is_file():
         raise OSError(f"{path}: no file, but a folder, a pipe or a device")
 
