@@ -178,7 +178,7 @@ def hooks(config: Config) -> list[ConfigDict]:
 
 def type_name(part: ConfigDict) -> str:
     """The name of a type, which a config of MMEngine's new form holds as a class."""
-    return getattr(part.type, "__name__", part.type)
+    return getattr(part["type"], "__name__", part["type"])
 
 
 def run(config: Config, folder: Path, warm: Path | None) -> Result:

@@ -1,5 +1,7 @@
 """Lists of photos, in the forms in which PASCAL VOC's and its followers' are to be had."""
 
+import codecs
+import os
 from pathlib import Path, PurePosixPath
 
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -21,11 +23,14 @@ def read_id_list(path: str | Path) -> list[str]:
     Raises:
         ValueError: it is no text, or a line pairs a photo with the labels of another.
     """
+    data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a list in UTF-8 ({error})") from None
-    return [id_of(line.strip(), path) for line in lines if line.strip()]
+    # The names of files have the encoding of the locale, which may be ASCII.
+    lines = [os.fsdecode(line.strip()) for line in data.splitlines()]
+    return [id_of(line, path) for line in lines if line]
 
 
 def id_of(line: str, path: str | Path) -> str:
