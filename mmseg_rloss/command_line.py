@@ -48,6 +48,11 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
+def shown(name: str) -> str:
+    """The name of a file as a picture can show it, whatever its encoding and the locale's."""
+    return os.fsencode(name).decode("utf-8", errors="replace")
+
+
 def stop_if_any(bad: list[str], title: str) -> None:
     """End a tool that has finished all other files with those that it could not use, by name."""
     if bad:

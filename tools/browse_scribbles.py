@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, at_least, output_file, stop_if_any
+from mmseg_rloss.command_line import add_label_options, at_least, output_file, shown, stop_if_any
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     sheet = {}
     for name in args.ids or [usable[i] for i in evenly]:
         try:
-            sheet[name] = pictures(args, name)
+            sheet[shown(name)] = pictures(args, name)
         except (OSError, ValueError) as error:
             bad[name] = str(error)
     if sheet:

@@ -209,7 +209,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def take_warmup(config: Config, warm: Path, folder: Path) -> None:
-    iters = {hook.iters for hook in hooks(config) if type_name(hook) == WARMUP}
+    iters = {hook["iters"] for hook in hooks(config) if type_name(hook) == WARMUP}
     checkpoint = warm / f"iter_{max(iters, default=0)}.pth"
     pointer = folder / "last_checkpoint"  # where --resume begins
     if is_whole(checkpoint) and not pointer.exists():
