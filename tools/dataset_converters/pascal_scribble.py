@@ -86,15 +86,15 @@ class Files:
     def __init__(self, path: Path) -> None:
         self._path = path
         if path.is_dir():
-            self._tar = None
+            self._tar, top = None, [path.resolve().name]
             found = {file.relative_to(path).as_posix(): file for file in regular_files(path)}
         else:
-            self._tar = tarfile.open(path, tarinfo=CheckedMember)  # noqa: SIM115  # until the end
+            self._tar, top = tarfile.open(path, tarinfo=CheckedMember), []  # noqa: SIM115  # for good
             found = {member.name: member for member in self._tar if member.isfile()}
         self._files: dict[str, dict[str, Path | tarfile.TarInfo]] = {}
         for name, file in found.items():
             if is_wanted(name):
-                parts = PurePosixPath(name).parts
+                parts = [*top, *PurePosixPath(name).parts]
                 for key in {parts[-1], "/".join(parts[-2:])}:
                     self._files.setdefault(key, {})[name] = file
 

@@ -152,6 +152,9 @@ def test_sources_may_be_tars_and_scribbles_pngs_and_masks_of_sbd_itself(sources)
     assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
     assert np.count_nonzero(labels(out, "pascal_2012_scribble", SBD[0]) == 7) == 100
     assert len(PascalScribbleDataset(out)) == 3
+    shutil.rmtree(out)
+    out = convert(sources, "--partial", masks="sbd/dataset/cls", xml="png")
+    assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
 
 
 def test_another_year_of_voc_beside_it_does_no_harm(sources):
