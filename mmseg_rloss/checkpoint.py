@@ -34,12 +34,12 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     """Build a network of MMSeg and load its weights, on the GPU if there is one.
 
     Raises:
-        CheckpointError: see :func:`check_fits`.
+        CheckpointError: it is missing, broke off, is of no training by MMSeg or of another network.
     """
     contents = read_checkpoint(checkpoint)
-    if "dataset_meta" not in contents.get("meta", {}) and "CLASSES" not in contents.get("meta", {}):
+    if "meta" not in contents:
         raise CheckpointError(
-            f"{checkpoint} does not tell its classes: it is no checkpoint of a training by "
+            f"{checkpoint} has no meta, but weights alone: it is no checkpoint of a training by "
             "MMSegmentation"
         )
     model = init_model(config, checkpoint, device=get_device())

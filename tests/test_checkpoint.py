@@ -75,7 +75,7 @@ def test_what_is_no_checkpoint_of_mmseg_is_named(network, tmp_path):
     messages = {
         "absent.pth": "cannot be loaded",
         "list.pth": "holds no weights, but a list",
-        "weights.pth": "does not tell its classes",
+        "weights.pth": "has no meta, but weights alone",
     }
     for name, message in messages.items():
         with pytest.raises(CheckpointError, match=f"{name} {message}"):
