@@ -6,9 +6,12 @@ release. Each function below mends one such point and says why; none of them tou
 another library's code, and all may be called again at no cost.
 """
 
+import contextlib
+import functools
 import importlib.util
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -18,10 +21,10 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_local as load_tensors_from_local
 from mmengine.utils import digit_version
 
 _FIRST_RELEASE_OF_THE_FORK = "1.3"
+_FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # PyTorch reads it at each load
 
 
 def apply() -> None:
@@ -71,23 +74,45 @@ class _MissingOps(ModuleType):
 
 
 def allow_resuming_checkpoints() -> None:
-    """Let MMEngine read its own local checkpoints under PyTorch >= 2.6.
+    """Let MMEngine read its own checkpoints under PyTorch >= 2.6, and run no code from any.
 
     Why: since 2.6 ``torch.load`` unpickles tensors and plain containers only, and MMEngine stores
     the history of its logs (``HistoryBuffer``, NumPy arrays) in each checkpoint, so neither
     ``--resume`` nor a test can load what training has saved. The few types of that history are
-    allowed while MMEngine loads a local file; code in a checkpoint is still never run, and
-    what comes from a URL is loaded as before.
+    allowed while MMEngine loads a checkpoint. What is named by a URL, which PyTorch's model zoo
+    would unpickle as a whole, code included, follows the same rule.
     """
     if digit_version(torch.__version__) < digit_version("2.6"):
         return
+    for prefix, loader in list(CheckpointLoader._schemes.items()):
+        CheckpointLoader.register_scheme(prefixes=prefix, loader=_safe(loader), force=True)
 
-    # MMEngine's log shows this name without its first ten letters, "load_from_".
-    def load_from_local(filename: str, map_location: Any) -> dict:
-        with torch.serialization.safe_globals(_types_of_log_history()):
-            return load_tensors_from_local(filename, map_location)
 
-    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+def _safe(loader: Callable) -> Callable:
+    """A loader of MMEngine's that opens tensors, plain containers and log histories alone."""
+    if hasattr(loader, "__wrapped__"):
+        return loader
+
+    @functools.wraps(loader)  # MMEngine's log shows its name.
+    def load(*args: Any, **kwargs: Any) -> Any:
+        with _tensors_alone(), torch.serialization.safe_globals(_types_of_log_history()):
+            return loader(*args, **kwargs)
+
+    return load
+
+
+@contextlib.contextmanager
+def _tensors_alone() -> Iterator[None]:
+    """Let no ``torch.load`` unpickle more than that, whatever its arguments say."""
+    before = os.environ.get(_FORCE)
+    os.environ[_FORCE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FORCE]
+        else:
+            os.environ[_FORCE] = before
 
 
 def _types_of_log_history() -> list:

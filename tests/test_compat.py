@@ -1,8 +1,12 @@
 """What compat.py mends, under whichever of the two stacks runs the tests."""
 
+import functools
+import http.server
 import importlib.util
+import os
 import pickle
 import sys
+import threading
 import zipfile
 
 import mmcv.utils
@@ -12,6 +16,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, save_checkpoint
+from mmengine.runner import checkpoint as checkpoint_module
 from mmengine.utils import digit_version
 
 from mmseg_rloss import compat
@@ -123,6 +128,37 @@ class TestCheckpoints:
         with pytest.raises((pickle.UnpicklingError, ValueError)):
             CheckpointLoader.load_checkpoint(str(path))
         assert not mark.exists()
+
+    @official
+    @pytest.mark.parametrize("scheme", ["http", "open-mmlab", "mmcls", "torchvision"])
+    def test_code_in_a_checkpoint_from_elsewhere_does_not_run(self, tmp_path, monkeypatch, scheme):
+        mark = tmp_path / "mark"
+        served = tmp_path / "served"
+        served.mkdir()
+        torch.save({"state_dict": Call("os", "system", f"touch {mark}")}, served / "bad.pth")
+        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
+        handler.log_message = lambda *args: None
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            url = f"http://127.0.0.1:{server.server_address[1]}/bad.pth"
+            for zoo in ("get_external_models", "get_mmcls_models", "get_torchvision_models"):
+                monkeypatch.setattr(checkpoint_module, zoo, lambda: {"bad": url})
+            name = url if scheme == "http" else f"{scheme}://bad"
+            with pytest.raises(pickle.UnpicklingError):
+                CheckpointLoader.load_checkpoint(name, map_location="cpu")
+            server.shutdown()
+        assert not mark.exists()
+        assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+    @official
+    def test_a_checkpoint_from_elsewhere_loads(self, checkpoint, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+        cache = tmp_path / "torch" / "hub" / "checkpoints"
+        cache.mkdir(parents=True)
+        checkpoint.rename(cache / "whole.pth")
+        contents = CheckpointLoader.load_checkpoint("http://host.invalid/whole.pth")
+        assert contents["message_hub"]["log_scalars"]["train/loss"].statistics("mean") == 0.375
 
 
 class Call:

@@ -37,11 +37,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
-from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmseg.apis import inference_model, init_model
+from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, MODELS
 
+from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network
+from mmseg_rloss.command_line import output_folder
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS
 from mmseg_rloss.models.losses import RegularizedLoss, named_losses
@@ -83,7 +84,8 @@ def main() -> None:
         if seed in results["mask"]:  # the last of a seed
             report(results, out)
             draw_examples(config, variants, seed, out)
-    print((out / "comparison.md").read_text())
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII alone has no ±
+    print((out / "comparison.md").read_text(encoding="utf-8"))
     print(f"{out} holds the table, its numbers and the figure (comparison.*) and pictures of each")
     print("seed: photo, scribbles, the predictions and the mask (examples_seed_*.png).")
 
@@ -103,7 +105,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument(
-        "--out", type=Path, help="folder (default: work_dirs/compare_losses/ and the config's name)"
+        "--out",
+        type=output_folder,
+        help="folder (default: work_dirs/compare_losses/ and the config's name)",
     )
     parser.add_argument(
         "--cfg-options",
@@ -119,11 +123,12 @@ def losses_to_compare(config: Config, names: list[str] | None) -> dict[str, dict
     """The losses over all pixels, by the names of their trainings."""
     if names is None:
         listed = [
-            loss for head in heads(config) for loss in head.loss_decode if is_regularized(loss)
+            loss for head in heads(config) for loss in losses_of(head) if is_regularized(loss)
         ]
         if not listed:
             raise SystemExit(f"{config.filename} lists no loss over all pixels in loss_decode.")
-        return {listed[0].loss_name.removeprefix("loss_"): listed[0]}
+        name = MODELS.build(listed[0]).loss_name  # the type's own, where the config has none
+        return {name.removeprefix("loss_"): listed[0]}
     try:
         return named_losses(config, names)
     except ValueError as error:
@@ -135,8 +140,17 @@ def heads(config: Config) -> list[ConfigDict]:
     return head if isinstance(head, list) else [head]
 
 
+def losses_of(head: ConfigDict) -> list[ConfigDict]:
+    """The losses of a head; a single one stands in loss_decode by itself, MMSeg's usual form."""
+    losses = head.get("loss_decode") or dict(type="CrossEntropyLoss")  # as BaseDecodeHead
+    return losses if isinstance(losses, (list, tuple)) else [ConfigDict(losses)]
+
+
 def is_regularized(loss: ConfigDict) -> bool:
-    return issubclass(MODELS.get(loss.type), RegularizedLoss)
+    kind = loss.type if isinstance(loss.type, type) else MODELS.get(loss.type)
+    if kind is None:
+        raise SystemExit(f"loss_decode names {loss.type}, which is no loss that is registered.")
+    return issubclass(kind, RegularizedLoss)
 
 
 def vary(config: Config, variant: str, loss: dict | None, seed: int) -> Config:
@@ -145,17 +159,26 @@ def vary(config: Config, variant: str, loss: dict | None, seed: int) -> Config:
     config.pop("regularized_losses", None)  # a change to one shall not concern the others
     config.randomness = dict(seed=seed)
     for head in heads(config):
-        had_any = any(map(is_regularized, head.loss_decode))
-        head.loss_decode = [other for other in head.loss_decode if not is_regularized(other)]
+        had_any = any(map(is_regularized, losses_of(head)))
+        head.loss_decode = [other for other in losses_of(head) if not is_regularized(other)]
         if had_any and loss is not None:
             head.loss_decode.append(loss)
     if loss is None:
         config.custom_hooks = [
-            hook for hook in config.custom_hooks if hook.type not in HOOKS_OF_THE_LOSS
+            hook for hook in hooks(config) if type_name(hook) not in HOOKS_OF_THE_LOSS
         ]
     if variant == "mask":
         config.train_dataloader.dataset.labels = "mask"
     return config
+
+
+def hooks(config: Config) -> list[ConfigDict]:
+    return config.get("custom_hooks") or []
+
+
+def type_name(part: ConfigDict) -> str:
+    """The name of a type, which a config of MMEngine's new form holds as a class."""
+    return getattr(part["type"], "__name__", part["type"])
 
 
 def run(config: Config, folder: Path, warm: Path | None) -> Result:
@@ -165,48 +188,56 @@ def run(config: Config, folder: Path, warm: Path | None) -> Result:
     """
     finished = folder / "result.json"
     config_file = folder.with_suffix(".py")  # in the folder, MMSeg puts its own copy
-    if config_file.exists() and config_file.read_text() != config.pretty_text:
+    if config_file.exists() and config_file.read_text(encoding="utf-8") != config.pretty_text:
         raise SystemExit(f"{folder} holds a training by another config: name another --out.")
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        config_file.write_text(config.pretty_text)
+        write_whole(config_file, config.pretty_text)
         if warm:
             take_warmup(config, warm, folder)
         train(config_file, folder)
         result = measure(config, folder)
-        unfinished = finished.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(result))
-        unfinished.rename(finished)
-    return json.loads(finished.read_text())
+        write_whole(finished, json.dumps(result))
+    return json.loads(finished.read_text(encoding="utf-8"))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there when it is whole: an interruption leaves none."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def take_warmup(config: Config, warm: Path, folder: Path) -> None:
-    iters = {hook.iters for hook in config.custom_hooks if hook.type == WARMUP}
+    iters = {hook["iters"] for hook in hooks(config) if type_name(hook) == WARMUP}
     checkpoint = warm / f"iter_{max(iters, default=0)}.pth"
     pointer = folder / "last_checkpoint"  # where --resume begins
-    if checkpoint.exists() and not pointer.exists():
+    if is_whole(checkpoint) and not pointer.exists():
         copied = shutil.copy(checkpoint, folder)
-        pointer.write_text(str(Path(copied).absolute()))
+        write_whole(pointer, str(Path(copied).absolute()))
 
 
 def train(config_file: Path, folder: Path) -> None:
     tool = Path(__file__).with_name("train.py")
     command = [sys.executable, tool, config_file, "--work-dir", folder, "--resume"]
     log = folder / "train.log"
-    with log.open("a") as output:
+    with log.open("ab") as output:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     if status:
         raise SystemExit(f"The training in {folder} failed; {log} ends with\n{tail(log)}")
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    return "\n".join(log.read_text().splitlines()[-lines:])
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
 def measure(config: Config, folder: Path) -> Result:
     """Evaluate the last checkpoint: all rates in per cent, times in seconds."""
-    checkpoint = (folder / "last_checkpoint").read_text().strip()
-    model = init_model(config, checkpoint, device=get_device())
+    checkpoint = (folder / "last_checkpoint").read_text(encoding="utf-8").strip()
+    try:
+        model = load_network(config, checkpoint)
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
     dataset = DATASETS.build(config.val_dataloader.dataset)
     classes = dataset.metainfo["classes"]
     palette = np.array(dataset.metainfo["palette"], dtype=np.uint8)
@@ -261,13 +292,14 @@ def class_iou(confusion: np.ndarray) -> np.ndarray:
 
 def seconds_per_iteration(folder: Path) -> float:
     """The median over the lines of the training's log."""
-    lines = [line for log in folder.glob("*/vis_data/scalars.json") for line in log.open()]
+    logs = folder.glob("*/vis_data/scalars.json")
+    lines = [line for log in logs for line in log.open(encoding="utf-8") if line.endswith("}\n")]
     return median(entry["time"] for entry in map(json.loads, lines) if "loss" in entry)
 
 
 def report(results: Results, out: Path) -> None:
-    (out / "comparison.json").write_text(json.dumps(results, indent=1))
-    (out / "comparison.md").write_text("\n".join(table(results)) + "\n")
+    write_whole(out / "comparison.json", json.dumps(results, indent=1))
+    write_whole(out / "comparison.md", "\n".join(table(results)) + "\n")
     draw(results, out / "comparison.png")
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from mmseg_rloss.command_line import at_least, output_folder
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 
 SCRIBBLED_SHARE = 0.023  # of a region; strokes end later than asked for, near 0.03
@@ -262,7 +263,10 @@ def scene_names(recipe: dict) -> dict[str, list[str]]:
 def is_complete(out: Path, recipe: dict) -> bool:
     """Whether `out` holds every file of this very recipe."""
     manifest = out / MANIFEST
-    if not manifest.is_file() or json.loads(manifest.read_text()) != recipe:
+    try:
+        if json.loads(manifest.read_text(encoding="utf-8")) != recipe:
+            return False
+    except (OSError, ValueError):  # It is missing, or was not written to the end.
         return False
     return all(
         (out / folder / f"{name}{suffix}").is_file()
@@ -272,23 +276,14 @@ def is_complete(out: Path, recipe: dict) -> bool:
     )
 
 
-def at_least(smallest: int) -> Callable[[str], int]:
-    """A number as argparse reads it, with a limit."""
-
-    def number(text: str) -> int:
-        if int(text) < smallest:
-            raise argparse.ArgumentTypeError(f"must be {smallest} or more, got {text}")
-        return int(text)
-
-    return number
-
-
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     default = "(default: %(default)s)"
-    parser.add_argument("--out", type=Path, default=Path("data/sample"), help=f"folder {default}")
+    parser.add_argument(
+        "--out", type=output_folder, default=Path("data/sample"), help=f"folder {default}"
+    )
     parser.add_argument(
         "--train", type=at_least(1), default=300, help=f"number of training scenes {default}"
     )

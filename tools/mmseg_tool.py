@@ -46,6 +46,8 @@ def run(name: str) -> None:
         look_for_data(config, DATALOADERS[name])
         if getattr(args, "resume", False):
             look_for_checkpoint(work_dir_of(args, config))
+        if name == "test.py":
+            look_at_checkpoint(config, args.checkpoint)
         tool.main()
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
@@ -90,13 +92,16 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
-    """Raise DatasetNotFoundError for absent data before a log begins and a model is built."""
-    from mmseg_rloss.datasets import PascalScribbleDataset
+    """Raise for absent data, as the data set does, before a log begins and a model is built."""
+    from mmseg_rloss.datasets import DatasetFilesError, PascalScribbleDataset
+    from mmseg_rloss.datasets.id_list import read_id_list
 
     for dataloader in dataloaders:
         dataset = dict((config.get(dataloader) or {}).get("dataset", {}))
         if dataset.pop("type", None) == "PascalScribbleDataset":
-            PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
+            lists = PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
+            if not read_id_list(lists.ann_file):
+                raise DatasetFilesError(f"{lists.ann_file} names no photo.")
 
 
 def work_dir_of(args: argparse.Namespace, config: Config) -> Path:
@@ -107,15 +112,36 @@ def work_dir_of(args: argparse.Namespace, config: Config) -> Path:
 def look_for_checkpoint(work_dir: Path) -> None:
     """Stop where --resume would find no name: MMEngine empties the file before it writes it."""
     pointer = work_dir / "last_checkpoint"
-    if not pointer.exists() or pointer.read_text().strip():
+    if not pointer.exists():
+        return
+    from mmseg_rloss.checkpoint import is_whole
+
+    named = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if "://" in named or is_whole(named):
         return
     # Those of the best score hold no state of the optimizer.
-    whole = [path for path in work_dir.glob("*.pth") if not path.name.startswith("best_")]
+    found = [path for path in work_dir.glob("*.pth") if not path.name.startswith("best_")]
     remedy = "delete it to begin anew"
-    if whole:
-        newest = max(whole, key=lambda path: path.stat().st_mtime)
+    if found:
+        newest = max(found, key=lambda path: (is_whole(path), path.stat().st_mtime))
         remedy = f"name in it the checkpoint to go on from, such as {newest}"
-    stop(f"{pointer}, where --resume begins, is empty: a training ended as it wrote it; {remedy}.")
+    state = f"names {named}, which is not there or broke off" if named else "is empty"
+    stop(f"{pointer}, where --resume begins, {state}: a training ended as it wrote it; {remedy}.")
+
+
+def look_at_checkpoint(config: Config, checkpoint: str) -> None:
+    """Stop at a checkpoint that is broken or of another network: MMEngine would test at random."""
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    from mmseg_rloss.checkpoint import CheckpointError, check_fits, read_checkpoint
+
+    init_default_scope(config.get("default_scope", "mmseg"))
+    try:
+        contents = read_checkpoint(checkpoint)
+        check_fits(MODELS.build(config.model), contents, checkpoint)
+    except CheckpointError as error:
+        stop(str(error))
 
 
 def distribute_on_cpu() -> None:

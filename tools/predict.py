@@ -24,13 +24,15 @@ import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside 
 
 # isort: split
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.device import get_device
-from mmseg.apis import inference_model, init_model
+from mmseg.apis import inference_model
 
+from mmseg_rloss.checkpoint import CheckpointError, load_network
+from mmseg_rloss.command_line import output_folder, stop_if_any, visible
+from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
+from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.visualization import overlay_labels, read_photo
 
-PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 REFINING_SEGMENTORS = {
     "EncoderDecoder": "DenseCRFEncoderDecoder",
     "CascadeEncoderDecoder": "DenseCRFCascadeEncoderDecoder",
@@ -46,18 +48,25 @@ def main(argv: list[str] | None = None) -> None:
     config.merge_from_dict(args.cfg_options or {})
     if args.refine is not None:
         refine(config.model, args.refine)
-    model = init_model(config, args.checkpoint, device=get_device())
+    try:
+        model = load_network(config, args.checkpoint)
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
     palette = np.array(model.dataset_meta["palette"], dtype=np.uint8)
     if len(palette) > UNLABELLED:
         raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
-    unreadable = []
+    bad = []
     for name, path in track(photos.items(), "Predicting"):
         try:
             photo = read_photo(path)
-        except OSError:
-            unreadable.append(path)
+        except OSError as error:
+            bad.append(str(error))
             continue
-        sample = inference_model(model, str(path)).cpu().numpy()
+        try:
+            sample = inference_model(model, str(path)).cpu().numpy()
+        except Exception as error:  # The photo may be too large, or not what the config loads.
+            bad.append(f"{path}: {reason(error)}")
+            continue
         mask = sample.pred_sem_seg.data[0].astype(np.uint8)
         write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
         overlay = Image.fromarray(overlay_labels(photo, mask, palette))
@@ -65,9 +74,8 @@ def main(argv: list[str] | None = None) -> None:
         if args.save_scores:
             scores = sample.seg_logits.data.astype(np.float16)
             np.save(file(args.out, "scores", f"{name}.npy"), scores)
-    print(f"{args.out} holds the masks and overlays of {len(photos) - len(unreadable)} photos.")
-    if unreadable:
-        raise SystemExit(f"No photo, and left out: {', '.join(map(str, unreadable))}")
+    print(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
+    stop_if_any(bad, "files could not be predicted, and were left out")
 
 
 def refine(model: ConfigDict, iterations: int) -> None:
@@ -86,8 +94,8 @@ def find_photos(paths: list[Path]) -> dict[str, Path]:
     photos: dict[str, Path] = {}
     for path in paths:
         root = path if path.is_dir() else path.parent
-        for photo in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if path.is_dir() and photo.suffix.lower() not in PHOTO_SUFFIXES:
+        for photo in visible(path.rglob("*")) if path.is_dir() else [path]:
+            if path.is_dir() and (photo.suffix.lower() not in PHOTO_SUFFIXES or photo.is_dir()):
                 continue
             name = str(photo.relative_to(root).with_suffix(""))
             if photos.setdefault(name, photo) != photo:
@@ -109,7 +117,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("config", help="config of the network")
     parser.add_argument("checkpoint", help="its weights")
     parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders of photos")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--out", type=output_folder, required=True, help="folder to write to")
     parser.add_argument("--save-scores", action="store_true", help="write the logits, too")
     parser.add_argument(
         "--refine",

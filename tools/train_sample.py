@@ -17,6 +17,7 @@ from mmengine.config import Config
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from mmseg_rloss.checkpoint import is_whole
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import voc_palette
 from mmseg_rloss.visualization import class_legend, draw_sheet, read_photo
@@ -46,7 +47,7 @@ def main() -> None:
 def train(config: Config) -> Path:
     """Train to the end of the schedule, and return the last checkpoint."""
     checkpoint = WORK_DIR / f"iter_{config.train_cfg.max_iters}.pth"
-    if checkpoint.exists():
+    if is_whole(checkpoint):
         print(f"{WORK_DIR} holds a finished training. Remove it to train anew.")
     else:
         run_tool("train.py", CONFIG, "--work-dir", WORK_DIR, "--resume")
@@ -55,13 +56,26 @@ def train(config: Config) -> Path:
 
 def evaluate(checkpoint: Path, folder: Path) -> Path:
     """Write scores and predictions into the folder, and return the file of the scores."""
-    done = [scores for scores in folder.glob("*/*.json") if is_newer(scores, checkpoint)]
+    done = [
+        scores
+        for scores in folder.glob("*/*.json")
+        if is_newer(scores, checkpoint) and is_json(scores)
+    ]
     if done:
         return done[0]
     shutil.rmtree(folder, ignore_errors=True)
     outputs = ("--work-dir", folder, "--out", folder / "predictions")
     run_tool("test.py", CONFIG, checkpoint, *outputs)
     return next(folder.glob("*/*.json"))
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file was written to the end."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def is_newer(path: Path, other: Path) -> bool:
@@ -91,9 +105,10 @@ def scene(prediction: Path, colours: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def report(checkpoint: Path, scores: Path, pictures: Path) -> None:
+    miou = json.loads(scores.read_text(encoding="utf-8"))["mIoU"]
     print(
         f"""
-mIoU on the sample's validation scenes: {json.loads(scores.read_text())["mIoU"]:.1f} %
+mIoU on the sample's validation scenes: {miou:.1f} %
   checkpoint  {checkpoint}
   pictures    {pictures}
 

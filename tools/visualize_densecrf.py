@@ -21,11 +21,14 @@ them, NAME.npy in a folder, each (classes, height, width) of logits or probabili
 The loss is computed at the size of the photo, whose pixels sigma_xy counts.
 """
 
+from __future__ import annotations
+
 import argparse
 import copy
 import itertools
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,12 +40,14 @@ import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside 
 
 # isort: split
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmseg.apis import inference_model, init_model
+from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 
+from mmseg_rloss.checkpoint import CheckpointError, load_network
+from mmseg_rloss.command_line import add_label_options, output_folder, stop_if_any
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
+from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
 from mmseg_rloss.models.losses import named_losses
@@ -57,34 +62,62 @@ def main(argv: list[str] | None = None) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     source = SavedScores(args.scores) if args.scores else Network(*args.model, args.losses)
     losses = [varied for loss in source.losses for varied in vary(loss, args)]
+    bad = []
     for photo in track(args.photos, "Drawing"):
-        image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)  # (3, H, W)
-        scores = source.scores(photo)
-        if scores.shape[1:] != image.shape[1:]:
-            raise SystemExit(
-                f"The score map of {photo} is {tuple(scores.shape)}. It must be "
-                f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
-            )
-        labels = read_labels(args.labels / f"{photo.stem}.png", image) if args.labels else None
-        probabilities = to_probabilities(scores)
+        try:
+            maps = maps_of(photo, source, args)
+        except (OSError, ValueError) as error:
+            bad.append(str(error))
+            continue
         figure = draw_densecrf(
             losses,
-            image.to(scores.device),
-            probabilities,
-            torch.ones(image.shape[1:]),
-            source.classes or names_of(len(probabilities)),
+            maps.image,
+            maps.probabilities,
+            torch.ones(maps.image.shape[1:]),
+            source.classes or names_of(len(maps.probabilities)),
             source.palette,
-            labels,
+            maps.labels,
         )
         figure.savefig(args.out / f"{photo.stem}.png")
-    print(f"{args.out} holds {len(args.photos)} figures.")
+    print(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
+    stop_if_any(bad, "photos have no figure")
+
+
+class Maps(NamedTuple):
+    """What is drawn of one photo."""
+
+    image: Tensor  # (3, H, W)
+    probabilities: Tensor  # (K, H, W)
+    labels: Tensor | None  # (H, W)
+
+
+def maps_of(photo: Path, source: Network | SavedScores, args: argparse.Namespace) -> Maps:
+    """Read a photo and what belongs to it.
+
+    Raises:
+        OSError, ValueError: One of the files cannot be used.
+    """
+    image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)
+    scores = source.scores(photo)
+    if scores.shape[1:] != image.shape[1:]:
+        raise ValueError(
+            f"The score map of {photo} is {tuple(scores.shape)}. It must be "
+            f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
+        )
+    if not torch.isfinite(scores).all():
+        raise ValueError(f"The score map of {photo} has values that are not finite.")
+    labels = read_labels(args, photo, image) if args.labels else None
+    return Maps(image.to(scores.device), to_probabilities(scores), labels)
 
 
 class Network:
     """Predicts by a checkpoint; the parameters of the loss are its config's."""
 
     def __init__(self, config: str, checkpoint: str, names: list[str] | None) -> None:
-        self._model = init_model(config, checkpoint, device=get_device())
+        try:
+            self._model = load_network(config, checkpoint)
+        except CheckpointError as error:
+            raise SystemExit(str(error)) from None
         self.classes = self._model.dataset_meta["classes"]
         self.palette = np.array(self._model.dataset_meta["palette"], dtype=np.uint8)
         if names:
@@ -95,7 +128,10 @@ class Network:
 
     def scores(self, photo: Path) -> Tensor:
         """(K, H, W)"""
-        return inference_model(self._model, str(photo)).seg_logits.data
+        try:
+            return inference_model(self._model, str(photo)).seg_logits.data
+        except Exception as error:  # The photo may be too large, or not what the config loads.
+            raise ValueError(f"{photo}: {reason(error)}") from error
 
 
 class SavedScores:
@@ -111,9 +147,12 @@ class SavedScores:
     def scores(self, photo: Path) -> Tensor:
         """(K, H, W)"""
         path = self._folder / f"{photo.stem}.npy"
-        if not path.exists():
-            raise SystemExit(f"{photo} needs its score map {path}.")
-        return torch.from_numpy(np.load(path)).float()
+        if not path.is_file():
+            raise ValueError(f"{photo} needs its score map {path}.")
+        try:
+            return torch.from_numpy(np.load(path)).float()
+        except Exception as error:  # NumPy parses the header as Python, and has all its errors.
+            raise ValueError(f"{path} is no score map ({reason(error)})") from error
 
 
 def names_of(count: int) -> list[str]:
@@ -122,14 +161,17 @@ def names_of(count: int) -> list[str]:
     return [f"class {label}" for label in range(count)]
 
 
-def read_labels(path: Path, image: Tensor) -> Tensor:
+def read_labels(args: argparse.Namespace, photo: Path, image: Tensor) -> Tensor:
     """(H, W) of the photo."""
+    path = args.labels / f"{photo.stem}.png"
     try:
-        labels = torch.from_numpy(read_label_png(path)[0])
+        labels = torch.from_numpy(
+            read_label_png(path, args.ignore_index, args.reduce_zero_label)[0]
+        )
     except (OSError, ValueError) as error:
-        raise SystemExit(f"--labels: {path} is no label map: {error}") from None
+        raise ValueError(f"--labels: {path} is no label map: {error}") from None
     if labels.shape != image.shape[1:]:
-        raise SystemExit(
+        raise ValueError(
             f"--labels: {path} is {tuple(labels.shape)}, but its photo {tuple(image.shape[1:])}."
         )
     return labels
@@ -178,7 +220,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("inputs", nargs="+", help="config, checkpoint, and photos; or just photos")
     parser.add_argument("--scores", type=Path, metavar="FOLDER", help="of saved score maps")
     parser.add_argument(
-        "--out", type=Path, default=Path("densecrf"), help="folder for the figures (%(default)s)"
+        "--out",
+        type=output_folder,
+        default=Path("densecrf"),
+        help="folder for the figures (%(default)s)",
     )
     parser.add_argument(
         "--losses",
@@ -192,6 +237,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar="FOLDER",
         help="of label maps, for DenseEnergyLoss (default: no pixel is labelled)",
     )
+    add_label_options(parser, "label maps")
     own = "default: the config's, or rloss's"
     parser.add_argument("--sigma-rgb", type=float, nargs="+", help=f"in grey levels ({own})")
     parser.add_argument("--sigma-xy", type=float, nargs="+", help=f"in pixels ({own})")
@@ -206,6 +252,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         parser.error("name at least one photo, after the config and the checkpoint")
     if absent := [str(photo) for photo in args.photos if not photo.is_file()]:
         parser.error(f"no such photo: {', '.join(absent)}")
+    if len({photo.stem for photo in args.photos}) < len(args.photos):
+        parser.error("two photos of one name would share a figure: call the tool for each folder")
     return args
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .photo import check_regular, reason
+
 UNLABELLED = 255
 
 
@@ -49,24 +51,63 @@ def write_label_png(
     unfinished.replace(path)
 
 
-def read_label_png(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+def read_label_png(
+    path: str | Path, ignore_index: int = UNLABELLED, reduce_zero_label: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Read a label map and its colours.
 
     Args:
         path (str | Path): a one-channel PNG, with a palette or grey.
+        ignore_index (int): what stands for unlabelled in the file.
+        reduce_zero_label (bool): whether 0 stands for unlabelled, and the classes count from 1.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: the labels, uint8 of shape (H, W), and the colours, uint8 of
-        shape (256, 3), RGB: the file's, or VOC's for a grey one.
+        tuple[np.ndarray, np.ndarray]: the labels, uint8 of shape (H, W), where 255 stands for
+        unlabelled, and the colours, uint8 of shape (256, 3), RGB: the file's, or VOC's for a grey
+        one.
 
     Raises:
-        ValueError: the file has more than one channel.
+        OSError: the file is missing.
+        ValueError: it cannot be read, has more than one channel or holds no labels.
     """
-    with Image.open(path) as image:
-        if image.mode not in ("P", "L"):
+    check_regular(path)
+    colours = voc_palette()
+    try:
+        image = Image.open(path)
+        image.load()
+    except Exception as error:  # Pillow raises a score of types for broken files.
+        raise ValueError(f"{path}: unreadable ({reason(error)})") from error
+    with image:
+        if len(image.getbands()) != 1:
             raise ValueError(f"{path}: {image.mode} where a label map has one channel of 8 bits")
-        colours = voc_palette()
+        labels = labels_of(image, path)
         if image.mode == "P":
             own = np.reshape(image.getpalette("RGB"), (-1, 3))
             colours[: len(own)] = own
-        return np.array(image), colours
+    if reduce_zero_label:
+        colours = np.concatenate([colours[1:], colours[:1]])
+    return standardize(labels, ignore_index, reduce_zero_label), colours
+
+
+def labels_of(image: Image.Image, name: str | Path) -> np.ndarray:
+    """The labels of a decoded image of one channel, uint8 (H, W), as MMSeg's LoadAnnotations.
+
+    Raises:
+        ValueError: its values do not fit 8 bits, to which LoadAnnotations would cut them.
+    """
+    values = np.asarray(image)
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.uint8)
+    if not np.array_equal(labels, values):
+        wrong = values[labels != values][0]
+        raise ValueError(f"{name}: label {wrong}, where labels are whole numbers from 0 to 255")
+    return labels
+
+
+def standardize(labels: np.ndarray, ignore_index: int, reduce_zero_label: bool) -> np.ndarray:
+    """Labels that count from 0, with 255 for unlabelled, whichever way the file has them."""
+    unlabelled = labels == ignore_index
+    if reduce_zero_label:
+        unlabelled |= (labels == 0) | (labels == UNLABELLED)
+        labels = labels - np.uint8(1)
+    return np.where(unlabelled, np.uint8(UNLABELLED), labels)

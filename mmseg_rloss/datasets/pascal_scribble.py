@@ -1,16 +1,17 @@
 """PASCAL VOC with ScribbleSup's scribbles (Lin et al., CVPR 2016)."""
 
 import warnings
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 from mmseg.registry import DATASETS
-from PIL import Image
 
+from .file_check import DatasetFilesError, check_files
+from .id_list import read_id_list
 from .label_png import UNLABELLED
+from .transforms.label_check import check_label_transforms
 
 PHOTO_FOLDER = "JPEGImages"
 LABEL_FOLDERS = {"scribble": "pascal_2012_scribble", "mask": "SegmentationClassAug"}
@@ -18,15 +19,10 @@ ID_LISTS = {
     "train": ("ImageSets/SegmentationAug/train.txt", "ImageSets/Segmentation/train_aug.txt"),
     "val": ("ImageSets/SegmentationAug/val.txt", "ImageSets/Segmentation/val.txt"),
 }
-MAX_NAMES = 100  # in one error message
 
 
 class DatasetNotFoundError(FileNotFoundError):
     """The data set, or a whole part of it, is not in the folder that was named."""
-
-
-class DatasetFilesError(ValueError):
-    """Files of the data set are missing, cannot be read or do not fit together."""
 
 
 @DATASETS.register_module()
@@ -43,49 +39,117 @@ class PascalScribbleDataset(BaseSegDataset):
 
     Label maps have one channel (palette or grey) with VOC's 21 indices. Every photo and label
     map of the split is looked at before training starts: a second or two for a thousand of them.
+    A warning tells of labels that look as if another value than 255 stood for unlabelled.
 
     Args:
         data_root (str): the root folder.
         split (str): 'train' or 'val'.
         labels (str): 'scribble' or 'mask'.
-        **kwargs: as in BaseSegDataset, such as `pipeline`, `indices` and `metainfo`.
+        ann_file (str): another list of ids, relative to the root.
+        data_prefix (dict): other folders, `img_path` and `seg_map_path`, relative to the root.
+        ignore_index (int): what stands for unlabelled in the label maps; the network gets 255.
+        **kwargs: as in BaseSegDataset, such as `pipeline`, `indices`, `metainfo` and
+            `reduce_zero_label` (0 stands for unlabelled, and the classes count from 1).
 
     Raises:
         DatasetNotFoundError: the root, a folder or the id list is missing.
         DatasetFilesError: files of the split are missing, unreadable, truncated, of unequal size
             or hold labels that are none of VOC's.
+        ValueError: a transform of the pipeline would invent labels.
     """
 
     METAINFO = PascalVOCDataset.METAINFO
 
     def __init__(
-        self, data_root: str, split: str = "train", labels: str = "scribble", **kwargs
+        self,
+        data_root: str,
+        split: str = "train",
+        labels: str = "scribble",
+        ann_file: str | None = None,
+        data_prefix: dict | None = None,
+        ignore_index: int = UNLABELLED,
+        **kwargs,
     ) -> None:
         if split not in ID_LISTS:
             raise ValueError(f"split must be 'train' or 'val', got {split!r}")
         if labels not in LABEL_FOLDERS:
             raise ValueError(f"labels must be 'scribble' or 'mask', got {labels!r}")
+        if not isinstance(ignore_index, int) or not 0 <= ignore_index <= UNLABELLED:
+            raise ValueError(f"ignore_index must be a label from 0 to 255, got {ignore_index!r}")
+        self.labels = labels
+        prefix = dict(img_path=PHOTO_FOLDER, seg_map_path=LABEL_FOLDERS[labels])
+        prefix |= data_prefix or {}
+        lists = [ann_file] if ann_file else ID_LISTS[split]
         super().__init__(
             data_root=str(data_root),
-            ann_file=find_id_list(Path(data_root), split, LABEL_FOLDERS[labels]),
-            data_prefix=dict(img_path=PHOTO_FOLDER, seg_map_path=LABEL_FOLDERS[labels]),
+            ann_file=find_files(Path(data_root), lists, tuple(prefix.values())),
+            data_prefix=prefix,
+            ignore_index=ignore_index,
             **kwargs,
         )
 
+    def full_init(self) -> None:
+        if not self._fully_initialized:
+            check_label_transforms(self)
+        super().full_init()
+
     def load_data_list(self) -> list[dict]:
-        data_list = super().load_data_list()
-        check_files((Path(item["img_path"]), Path(item["seg_map_path"])) for item in data_list)
-        return data_list
+        try:
+            ids = read_id_list(self.ann_file)
+        except ValueError as error:
+            raise DatasetFilesError(str(error)) from None
+        if not ids:
+            warnings.warn(f"{self.ann_file} names no photo: the data set is empty", stacklevel=2)
+            self.serialize_data = False  # MMEngine cannot serialize nothing.
+        photos, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
+        pairs = [
+            (photos / f"{name}{self.img_suffix}", labels / f"{name}{self.seg_map_suffix}")
+            for name in ids
+        ]
+        loaders = [step for step in self.pipeline.transforms if isinstance(step, LoadImageFromFile)]
+        check_files(
+            pairs,
+            len(self.METAINFO["classes"]),
+            scribbles=self.labels == "scribble",
+            ignore_index=self.ignore_index,
+            reduce_zero_label=self.reduce_zero_label,
+            loader=loaders[0] if loaders else None,
+        )
+        return [
+            dict(
+                img_path=str(photo),
+                seg_map_path=str(label),
+                label_map=self._label_map_of_files(),
+                reduce_zero_label=self.reduce_zero_label,
+                seg_fields=[],
+            )
+            for photo, label in pairs
+        ]
+
+    def _label_map_of_files(self) -> dict[int, int] | None:
+        """BaseSegDataset's, which also makes the files' value for unlabelled 255."""
+        if self.ignore_index == UNLABELLED:
+            return self.label_map
+        # LoadAnnotations reduces the labels before it maps them.
+        unlabelled = (self.ignore_index - int(self.reduce_zero_label)) % 256
+        return {**(self.label_map or {}), unlabelled: UNLABELLED}
 
 
 def find_id_list(root: Path, split: str, label_folder: str) -> str:
     """The id list of a split, relative to the root, once all of the layout has been found."""
-    missing = [
-        f"{folder}/" for folder in (PHOTO_FOLDER, label_folder) if not (root / folder).is_dir()
-    ]
-    found = [name for name in ID_LISTS[split] if (root / name).is_file()]
+    return find_files(root, ID_LISTS[split], (PHOTO_FOLDER, label_folder))
+
+
+def find_files(root: Path, lists: Sequence[str], folders: Sequence[str]) -> str:
+    """The first of the lists that is there, once all folders have been found.
+
+    Raises:
+        DatasetNotFoundError: a folder is missing, or all lists are.
+    """
+    missing = [f"{folder}/" for folder in folders if not (root / folder).is_dir()]
+    found = [name for name in lists if (root / name).is_file()]
     if not found:
-        missing.append(" or ".join(ID_LISTS[split]))
+        missing.append(" or ".join(lists))
     if missing:
         raise DatasetNotFoundError(not_found_message(root, missing))
     return found[0]
@@ -102,69 +166,3 @@ Put the data there, or name another folder in the environment variable PASCAL_SC
 tools/dataset_converters/pascal_scribble.py makes this of the downloads and says where they are had.
 To try the training without that data, run `make train`: it draws a small sample data set first
 (python tools/make_sample_dataset.py) and trains on it."""
-
-
-def check_files(pairs: Iterable[tuple[Path, Path]]) -> None:
-    """Look at every photo and its label map, and report all that is wrong.
-
-    Label maps are decoded; of a photo, the header and the end of the file are read.
-    """
-    problems, unlabelled = [], []
-    with ThreadPoolExecutor() as pool:
-        for problem, label_path in pool.map(inspect_pair, pairs):
-            if problem:
-                problems.append(problem)
-            elif label_path:
-                unlabelled.append(str(label_path))
-    if problems:
-        raise DatasetFilesError(
-            f"{len(problems)} photos of the data set cannot be used:\n  " + listed(problems)
-        )
-    if unlabelled:
-        warnings.warn(
-            f"{len(unlabelled)} label maps have no labelled pixel, and teach the cross entropy "
-            f"nothing:\n  {listed(unlabelled)}",
-            stacklevel=2,
-        )
-
-
-def listed(names: list[str]) -> str:
-    """The names a line each, as far as a person would read them."""
-    more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
-    return "\n  ".join(names[:MAX_NAMES] + more)
-
-
-def inspect_pair(pair: tuple[Path, Path]) -> tuple[str | None, Path | None]:
-    """What is wrong with a photo and its label map, and the map's path if it labels nothing."""
-    photo, label_path = pair
-    path = photo
-    try:
-        with Image.open(photo) as image:
-            size = image.size
-            if image.format == "JPEG" and not ends_as_jpeg(photo):
-                return f"{photo}: truncated", None
-        path = label_path
-        with Image.open(label_path) as image:
-            if len(image.getbands()) != 1:
-                bands = len(image.getbands())
-                return f"{label_path}: {bands} channels where a label map has one", None
-            labels = np.asarray(image)
-    except FileNotFoundError:
-        return f"{path}: missing", None
-    except (OSError, SyntaxError) as error:  # Pillow tells of a broken PNG by a SyntaxError
-        return f"{path}: unreadable ({error})", None
-    if labels.shape[::-1] != size:
-        return f"{label_path}: {labels.shape[::-1]} pixels, its photo {photo.name} has {size}", None
-    known = labels[labels != UNLABELLED]
-    if known.size == 0:
-        return None, label_path
-    if known.max() >= len(PascalScribbleDataset.METAINFO["classes"]):
-        return f"{label_path}: label {known.max()}, which is none of VOC's 21 classes", None
-    return None, None
-
-
-def ends_as_jpeg(path: Path) -> bool:
-    """Whether the end marker is where it belongs; some cameras add a few bytes after it."""
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 1024), 2)
-        return b"\xff\xd9" in file.read()

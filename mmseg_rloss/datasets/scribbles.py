@@ -1,10 +1,11 @@
 """Scribbles and points as an annotator would draw them, from full masks."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from .label_png import UNLABELLED
@@ -12,6 +13,7 @@ from .label_png import UNLABELLED
 STROKE_WIDTH = 3  # pixels, as ScribbleSup's
 MARGIN = 2  # pixels from the edge of a region that a stroke keeps, where there is room
 SMALLEST_SHARE = 0.001  # of the pixels: smaller regions get no stroke
+STEPS = np.array([2**0.5, 1, 2**0.5, 1, 0, 1, 2**0.5, 1, 2**0.5])  # to the 3 x 3 cells around
 GRID = 64  # the longer side of a region, in cells, when its spine is looked for
 
 
@@ -27,9 +29,8 @@ def draw_scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         region, and 255 elsewhere.
     """
     scribbles = np.full_like(mask, UNLABELLED)
-    for label, depth in _regions(mask):
-        stroke = _paint(_stroke(depth, rng), depth)
-        scribbles[stroke] = label
+    for region in _regions(mask):
+        _paint(scribbles, _stroke(region.depth, rng), region)
     return scribbles
 
 
@@ -39,24 +40,38 @@ def draw_points(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Arguments and result are those of :func:`draw_scribbles`.
     """
     points = np.full_like(mask, UNLABELLED)
-    for label, depth in _regions(mask):
-        heart = np.argwhere(depth >= 0.7 * depth.max())[:, ::-1]  # (M, 2), x and y
-        points[_paint(rng.choice(heart)[None], depth)] = label
+    for region in _regions(mask):
+        heart = np.argwhere(region.depth >= 0.7 * region.depth.max())[:, ::-1]  # (M, 2), x and y
+        _paint(points, rng.choice(heart)[None], region)
     return points
 
 
-def _regions(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The label of each connected region, and the distance from its edge, (H, W) in pixels.
+class Region(NamedTuple):
+    """A connected region of one label, cut out of its mask."""
 
-    Specks are left out, unless a label has nothing larger.
+    label: int
+    corner: np.ndarray  # x and y of its first pixel in the mask
+    depth: np.ndarray  # (h, w), the distance of its pixels from its edge, 0 outside
+
+
+def _regions(mask: np.ndarray) -> Iterator[Region]:
+    """The connected regions of a mask.
+
+    Specks are left out, unless a label has nothing larger; then it has its largest one.
     """
     for label in np.unique(mask[mask != UNLABELLED]):
-        _, regions = cv2.connectedComponents((mask == label).astype(np.uint8), connectivity=4)
-        areas = np.bincount(regions.ravel())
+        _, regions, boxes, _ = cv2.connectedComponentsWithStats(
+            (mask == label).astype(np.uint8), connectivity=4
+        )
+        areas = boxes[:, cv2.CC_STAT_AREA].copy()
         areas[0] = 0  # the other labels
-        for region in np.flatnonzero(areas >= min(SMALLEST_SHARE * mask.size, areas.max())):
-            padded = np.pad(regions == region, 1).astype(np.uint8)  # the frame is an edge, too
-            yield label, cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+        large = np.flatnonzero(areas >= SMALLEST_SHARE * mask.size)
+        for region in large if len(large) else [areas.argmax()]:
+            x, y, width, height, _ = boxes[region]
+            inside = regions[y : y + height, x : x + width] == region
+            padded = np.pad(inside, 1).astype(np.uint8)  # the frame is an edge, too
+            depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+            yield Region(label, np.array([x, y]), depth)
 
 
 def draw_stroke(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -77,22 +92,29 @@ def draw_stroke(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.dilate(canvas, np.ones((STROKE_WIDTH, STROKE_WIDTH), dtype=np.uint8)) == 1
 
 
-def _paint(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Where a stroke through (M, 2) points covers the region, (H, W) bool; never nowhere."""
-    covered = draw_stroke(points, depth.shape) & (depth >= min(MARGIN, depth.max()))
-    return covered if covered.any() else depth == depth.max()
+def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:
+    """Draw a stroke through (M, 2) points of a region where it covers the region; never nowhere."""
+    depth = region.depth
+    height, width = depth.shape
+    here = canvas[region.corner[1] :, region.corner[0] :][:height, :width]
+    # OpenCV draws a line that leaves the canvas a little differently: let it leave the photo alone.
+    first = np.minimum(np.floor(points.min(0)).astype(int) - 1, 0)
+    first = np.maximum(first, -region.corner)
+    last = np.maximum(np.ceil(points.max(0)).astype(int) + 2, [width, height])
+    last = np.minimum(last, np.array(canvas.shape[::-1]) - region.corner)
+    stroke = draw_stroke(points - first, tuple((last - first)[::-1].tolist()))
+    stroke = stroke[-first[1] :, -first[0] :][:height, :width]
+    covered = stroke & (depth >= min(MARGIN, depth.max()))
+    here[covered if covered.any() else depth == depth.max()] = region.label
 
 
 def _stroke(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The spine of a region, a little wavering, without its ends; (M, 2), x and y in pixels."""
-    rows, columns = np.nonzero(depth)
-    corner = np.array([columns.min(), rows.min()])
-    size = np.array([columns.max(), rows.max()]) + 1 - corner
-    step = max(1.0, size.max() / GRID)  # pixels a cell
-    inside = depth[corner[1] :, corner[0] :][: size[1], : size[0]]
+    size = np.array(depth.shape[::-1])
+    step = max(STROKE_WIDTH / 2, size.max() / GRID)  # pixels a cell
     cells = np.maximum(1, np.round(size / step)).astype(int)
-    spine = _spine(cv2.resize(inside, tuple(cells.tolist()), interpolation=cv2.INTER_AREA), rng)
-    spine = (spine + 0.5) * size / cells - 0.5 + corner
+    spine = _spine(cv2.resize(depth, tuple(cells.tolist()), interpolation=cv2.INTER_AREA), rng)
+    spine = (spine + 0.5) * size / cells - 0.5
     trimmed = spine[int(len(spine) * rng.uniform(0, 0.2)) :]
     trimmed = trimmed[: len(trimmed) - int(len(trimmed) * rng.uniform(0, 0.2))]
     reach = min(9, len(trimmed))
@@ -111,12 +133,12 @@ def _spine(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The path between two far ends of a region that keeps to its middle; (M, 2), x and y."""
     nodes = np.flatnonzero(depth > 0)
     deep = depth.flat[nodes] >= 0.3 * depth.max()
-    lengths = _graph(depth, nodes, np.ones(len(nodes)))
-    first = _farthest(lengths, rng.choice(np.flatnonzero(deep)), deep)
-    last = _farthest(lengths, first, deep)
+    graph, starts = _graph(depth, nodes)
+    first = _farthest(graph, rng.choice(np.flatnonzero(deep)), deep)
+    last = _farthest(graph, first, deep)
     middle_is_cheap = (depth.max() / depth.flat[nodes]) ** 2
-    costs = _graph(depth, nodes, middle_is_cheap)
-    _, before = dijkstra(costs, directed=False, indices=first, return_predecessors=True)
+    graph.data *= (middle_is_cheap[starts] + middle_is_cheap[graph.indices]) / 2
+    _, before = dijkstra(graph, indices=first, return_predecessors=True)
     path = [last]
     while path[-1] != first:
         path.append(before[path[-1]])
@@ -124,25 +146,22 @@ def _spine(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack([columns, rows], axis=1).astype(float)
 
 
-def _graph(depth: np.ndarray, nodes: np.ndarray, costs: np.ndarray) -> coo_array:
-    """The costs of the steps from each cell of a region to its eight neighbours."""
-    number = np.full(depth.shape, -1)
-    number.flat[nodes] = np.arange(len(nodes))
-    number = np.pad(number, 1, constant_values=-1)
-    steps = [(0, 1, 1.0), (1, 0, 1.0), (1, 1, np.sqrt(2)), (1, -1, np.sqrt(2))]
-    starts, ends, weights = [], [], []
+def _graph(depth: np.ndarray, nodes: np.ndarray) -> tuple[csr_array, np.ndarray]:
+    """The steps from each cell of a region to its eight neighbours, by length; and their starts."""
+    number = np.full(np.array(depth.shape) + 2, -1, dtype=np.int32)
     here = number[1:-1, 1:-1]
-    for down, right, length in steps:
-        there = np.roll(number, (-down, -right), (0, 1))[1:-1, 1:-1]
-        both = (here >= 0) & (there >= 0)
-        starts.append(here[both])
-        ends.append(there[both])
-        weights.append(length * (costs[here[both]] + costs[there[both]]) / 2)
-    edges = np.concatenate(weights), (np.concatenate(starts), np.concatenate(ends))
-    return coo_array(edges, shape=(len(nodes),) * 2).tocsr()
+    here.flat[nodes] = np.arange(len(nodes))
+    around = np.lib.stride_tricks.sliding_window_view(number, (3, 3)).reshape(*depth.shape, 9)
+    there = around.reshape(-1, 9)[nodes]  # (N, 9), by increasing number
+    exists = there >= 0
+    exists[:, 4] = False  # itself
+    lengths = np.broadcast_to(STEPS, there.shape)[exists]
+    ends = np.concatenate([[0], exists.sum(1).cumsum()])
+    starts = np.repeat(np.arange(len(nodes)), exists.sum(1))
+    return csr_array((lengths, there[exists], ends), shape=(len(nodes),) * 2), starts
 
 
-def _farthest(graph: coo_array, start: int, candidates: np.ndarray) -> int:
-    distances = dijkstra(graph, directed=False, indices=start)
+def _farthest(graph: csr_array, start: int, candidates: np.ndarray) -> int:
+    distances = dijkstra(graph, indices=start)
     distances[~candidates | ~np.isfinite(distances)] = -1
     return int(distances.argmax())

@@ -1,21 +1,8 @@
 """Photos, and label maps over them."""
 
-from pathlib import Path
-
 import numpy as np
-from PIL import Image, ImageOps
 
 from ..datasets.label_png import UNLABELLED
-
-
-def read_photo(path: str | Path) -> np.ndarray:
-    """Read a photo upright, as MMSeg's LoadImageFromFile does: uint8 of shape (H, W, 3), RGB.
-
-    Raises:
-        OSError: the file is missing, or no photo.
-    """
-    with Image.open(path) as photo:
-        return np.array(ImageOps.exif_transpose(photo).convert("RGB"))
 
 
 def overlay_labels(

@@ -8,7 +8,7 @@ import pytest
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError, PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import voc_palette, write_label_png
@@ -234,3 +234,121 @@ def test_a_scribble_file_without_a_scribble_is_named_but_does_no_harm(root):
     assert len(dataset) == 2
     assert str(scribble_path(root)) in str(caught[0].message)
     assert str(scribble_path(root, 1)) not in str(caught[0].message)
+
+
+def turned(root: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    photo = root / "JPEGImages" / f"{IDS['train'][0]}.jpg"
+    Image.new("RGB", (12, 9)).save(photo, exif=exif)
+
+
+def test_labels_lie_on_the_photo_as_the_network_gets_it(root):
+    turned(root, 6)
+    with pytest.raises(DatasetFilesError, match=r"\(12, 9\) pixels, its photo .* has \(9, 12\)"):
+        PascalScribbleDataset(root)
+    scribble = np.full((12, 9), 255)
+    scribble[4, 2:7] = 15
+    write_labels(root, "pascal_2012_scribble", IDS["train"][0], scribble)
+    dataset = PascalScribbleDataset(root, pipeline=LOADING)
+    assert dataset[0]["img"].shape[:2] == dataset[0]["gt_seg_map"].shape == (12, 9)
+
+
+def test_a_pipeline_that_leaves_photos_lying_wants_labels_that_lie(root):
+    turned(root, 6)
+    load = dict(type="LoadImageFromFile", color_type="color_ignore_orientation")
+    dataset = PascalScribbleDataset(root, pipeline=[load, LOADING[1]])
+    assert dataset[0]["img"].shape[:2] == dataset[0]["gt_seg_map"].shape == (9, 12)
+
+
+def test_labels_of_16_bits_are_not_cut_to_8(root):
+    Image.fromarray(np.full((9, 12), 256 + 15, np.uint16)).save(scribble_path(root))
+    with pytest.raises(DatasetFilesError, match=r"\.png: label 271, where labels are whole"):
+        PascalScribbleDataset(root)
+
+
+def test_reads_another_list_and_other_folders(root):
+    (root / "some.txt").write_bytes(b"\xef\xbb\xbfJPEGImages/2007_000039.jpg x/2007_000039.png\r\n")
+    assert len(PascalScribbleDataset(root, ann_file="some.txt")) == 1
+    (root / "pascal_2012_scribble").rename(root / "spots")
+    (root / "JPEGImages").rename(root / "photos")
+    prefix = dict(img_path="photos", seg_map_path="spots")
+    dataset = PascalScribbleDataset(root, data_prefix=prefix, pipeline=LOADING)
+    assert np.unique(load_labels(dataset)).tolist() == [15, 255]
+    with pytest.raises(DatasetNotFoundError, match=r"lacks JPEGImages/, other\.txt"):
+        PascalScribbleDataset(
+            root, ann_file="other.txt", data_prefix=dict(seg_map_path="spots"), pipeline=LOADING
+        )
+
+
+def test_an_empty_list_is_told(root):
+    (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n")
+    with pytest.warns(UserWarning, match=r"train_aug\.txt names no photo"):
+        assert len(PascalScribbleDataset(root)) == 0
+
+
+def test_a_list_that_is_no_text_is_named(root):
+    (root / "ImageSets/Segmentation/train_aug.txt").write_bytes(b"\xff\xfea\x00")
+    with pytest.raises(DatasetFilesError, match=r"train_aug\.txt: not a list in UTF-8"):
+        PascalScribbleDataset(root)
+
+
+@pytest.mark.parametrize(
+    "folder, arguments",
+    [
+        ("SegmentationClassAug", dict(split="val", labels="mask")),
+        ("pascal_2012_scribble", {}),
+    ],
+)
+def test_says_so_where_all_label_maps_look_binary(root, folder, arguments):
+    binary = np.zeros((9, 12))
+    binary[2:5, 2:5] = 255
+    for name in IDS["train"] + IDS["val"]:
+        write_labels(root, folder, name, binary)
+    with pytest.warns(UserWarning, match=r"All label maps hold 0 and 255 alone.*make it 1"):
+        PascalScribbleDataset(root, **arguments)
+
+
+def test_0_may_stand_for_unlabelled(root):
+    scribble = np.zeros((9, 12))
+    scribble[2, :6], scribble[3, :6] = 1, 16
+    for name in IDS["train"]:
+        write_labels(root, "pascal_2012_scribble", name, scribble)
+    with pytest.warns(UserWarning, match=r"No pixel is unlabelled.*reduce_zero_label=True"):
+        PascalScribbleDataset(root)
+    dataset = PascalScribbleDataset(root, reduce_zero_label=True, pipeline=LOADING)
+    labels, pixels = np.unique(load_labels(dataset), return_counts=True)
+    assert dict(zip(labels.tolist(), pixels.tolist(), strict=True)) == {0: 6, 15: 6, 255: 96}
+
+    scribble[3] = 21  # counted from 1, the last class
+    for name in IDS["train"]:
+        write_labels(root, "pascal_2012_scribble", name, scribble)
+    with pytest.raises(DatasetFilesError, match=r"hold the label 21: .*reduce_zero_label=True"):
+        PascalScribbleDataset(root)
+    dataset = PascalScribbleDataset(root, reduce_zero_label=True, pipeline=LOADING)
+    assert np.unique(load_labels(dataset)).tolist() == [0, 20, 255]
+
+
+@pytest.mark.parametrize("classes", [None, ("background", "person")])
+def test_another_value_may_stand_for_unlabelled(root, classes):
+    scribble = np.full((9, 12), 99)
+    scribble[2] = 15
+    for name in IDS["train"]:
+        write_labels(root, "pascal_2012_scribble", name, scribble)
+    with pytest.raises(DatasetFilesError, match=r"hold the label 99: .*ignore_index=99"):
+        PascalScribbleDataset(root)
+    metainfo = dict(classes=classes) if classes else {}
+    dataset = PascalScribbleDataset(root, ignore_index=99, metainfo=metainfo, pipeline=LOADING)
+    assert np.unique(load_labels(dataset)).tolist() == [1 if classes else 15, 255]
+
+
+@pytest.mark.parametrize("value", [-1, 256, 4.0, "4", None])
+def test_ignore_index_is_a_label(root, value):
+    with pytest.raises(ValueError, match="ignore_index must be a label from 0 to 255, got"):
+        PascalScribbleDataset(root, ignore_index=value)
+
+
+def test_refuses_transforms_that_invent_labels(root):
+    rotate = dict(type="RandomRotFlip", rotate_prob=0.5)
+    with pytest.raises(ValueError, match="RandomRotFlip blends labels.*use RandomRotate"):
+        PascalScribbleDataset(root, pipeline=[*LOADING, rotate])

@@ -114,3 +114,25 @@ def test_a_stroke_of_one_point_is_a_dot():
 def test_a_stroke_may_leave_the_canvas():
     assert draw_stroke(np.array([[-50, 5], [50, 5]]), (9, 9)).sum() == 3 * 9
     assert not draw_stroke(np.array([[-50, -50]]), (9, 9)).any()
+
+
+@pytest.mark.parametrize("draw", [draw_scribbles, draw_points])
+def test_a_label_of_specks_alone_gets_one_stroke(draw):
+    """A checkerboard has as many regions as pixels."""
+    mask = (np.indices((400, 400)).sum(0) % 2).astype(np.uint8)
+    scribbles = draw(mask, rng())
+    assert [np.count_nonzero(scribbles == label) for label in (0, 1)] == [1, 1]
+
+
+def test_a_region_costs_its_own_pixels_not_those_of_the_mask(monkeypatch):
+    transformed = []
+    transform = cv2.distanceTransform
+    monkeypatch.setattr(
+        cv2, "distanceTransform", lambda m, *args: transformed.append(m.size) or transform(m, *args)
+    )
+    mask = np.full((1000, 1000), UNLABELLED, dtype=np.uint8)
+    for y in range(0, 1000, 100):
+        for x in range(0, 1000, 100):
+            mask[y + 5 : y + 45, x + 5 : x + 65] = 1
+    draw_points(mask, rng())
+    assert transformed == [42 * 62] * 100

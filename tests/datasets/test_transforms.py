@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset
 from mmengine.registry import init_default_scope
-from mmseg.datasets import MultiImageMixDataset
+from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from mmseg.datasets.transforms import Albu
 from mmseg.registry import TRANSFORMS
+from PIL import Image
 
+from mmseg_rloss.datasets import DatasetFilesError
 from mmseg_rloss.datasets.transforms.pipeline_check import untracked_padding
 
 LOAD, PACK = dict(type="LoadRegionOfInterest"), dict(type="PackScribbleInputs")
@@ -118,6 +120,74 @@ def test_the_region_is_where_a_map_of_ones_ends_up(pipeline, photo_sizes, seed):
     unlabelled, *others = [sample(size, UNLABELLED) for size in photo_sizes]
     unlabelled["mix_results"] = [run([LOAD], other) for other in others]
     assert np.array_equal(region_of(pipeline, unlabelled, seed), truth)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pipeline=st.lists(transforms, min_size=1, max_size=5),
+    photo_sizes=st.lists(sizes, min_size=4, max_size=4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_transform_invents_labels(pipeline, photo_sizes, seed):
+    """Each photo has labels of its own, up to 120 of them: none is blended into another."""
+    names = ("pad_val", "seg_fill_in", "seg_pad_val")
+    pipeline = [{k: v for k, v in step.items() if k not in names} for step in pipeline]
+    for step in pipeline:
+        if step["type"] == "RandomCutOut":
+            step["seg_fill_in"] = UNLABELLED
+    photos = []
+    for size in photo_sizes:
+        photos.append(sample(size, 0))
+        photos[-1]["gt_seg_map"] = (np.arange(np.prod(size)).reshape(size) % 120 * 2).astype("u1")
+    first, *others = photos
+    first["mix_results"] = others
+    moved = run([*pipeline, dict(type="PackSegInputs")], first, seed)
+    labels = np.unique(moved["data_samples"].gt_sem_seg.data.numpy())
+    assert set(labels.tolist()) <= {*range(0, 240, 2), UNLABELLED}
+
+
+CLASSES = dict(classes=("ground", "leaf", "fruit"))
+REFUSED = {
+    "RandomRotFlip blends labels": dict(type="RandomRotFlip", rotate_prob=0.1),
+    "SegRescale scales the label map": dict(type="SegRescale", scale_factor=0.5),
+    "RandomRotate would label .* as 0, ground": dict(
+        type="RandomRotate", prob=1.0, degree=9, seg_pad_val=0
+    ),
+    "Pad would label .* as 2, fruit": dict(type="Pad", size=(16, 16), pad_val=dict(img=0, seg=2)),
+    "CenterCrop would label .* as 0, ground": dict(
+        type="CenterCrop",
+        crop_size=16,
+        auto_pad=True,
+        pad_cfg=dict(type="Pad", pad_val=dict(seg=0)),
+    ),
+    "RandomMosaic would label .* as 1, leaf": dict(
+        type="RandomMosaic", prob=1.0, img_scale=(8, 8), seg_pad_val=1
+    ),
+    "RandomCutOut would label .* as 0, ground": dict(
+        type="RandomCutOut", prob=1.0, n_holes=1, cutout_shape=(2, 2), seg_fill_in=0
+    ),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+@pytest.mark.parametrize("tracked", [True, False])
+def test_transforms_that_invent_labels_are_refused(message, tracked):
+    step = dict(type="RandomApply", transforms=[REFUSED[message]])
+    pipeline = [LOAD, step, PACK] if tracked else [step, PACK_BY_MMSEG]
+    with pytest.raises(ValueError, match=message):
+        untracked_padding(ConcatDataset([Photos(pipeline=pipeline, metainfo=CLASSES)]))
+
+
+def test_transforms_that_keep_labels_are_not_refused():
+    pipeline = [
+        LOAD,
+        dict(type="RandomRotFlip", rotate_prob=0.0),
+        dict(type="SegRescale", scale_factor=1),
+        dict(type="Pad", size=(16, 16), padding_mode="reflect", pad_val=dict(img=0, seg=0)),
+        dict(type="RandomRotate", prob=1.0, degree=9),
+        PACK,
+    ]
+    assert untracked_padding(Photos(pipeline=pipeline, metainfo=CLASSES)) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -259,3 +329,88 @@ def test_albu_is_refused_unless_it_moves_the_region():
         untracked_padding(photos)
     albu.keymap_to_albu["gt_roi_map"] = "mask2"
     assert untracked_padding(photos) == []
+
+
+def own_data(folder, labels, photo_size=(9, 12), **region):
+    """A BaseSegDataset of one photo, as docs/data.md has it for data of one's own."""
+    for name in ("photos", "labels"):
+        (folder / name).mkdir()
+    Image.new("RGB", photo_size[::-1]).save(folder / "photos" / "0.jpg")
+    Image.fromarray(labels).save(folder / "labels" / "0.png")
+    return BaseSegDataset(
+        data_root=str(folder),
+        data_prefix=dict(img_path="photos", seg_map_path="labels"),
+        metainfo=CLASSES,
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations"),
+            LOAD | region,
+            dict(type="RandomCrop", crop_size=(8, 8)),
+            PACK,
+        ],
+    )
+
+
+def label_map(*labels, size=(9, 12)):
+    result = np.full(size, UNLABELLED, np.uint8)
+    for row, label in enumerate(labels):
+        result[row] = label
+    return result
+
+
+def test_own_data_of_the_right_form_pass(tmp_path):
+    photos = own_data(tmp_path, label_map(0, 1, 2))
+    assert untracked_padding(photos) == []
+    assert photos[0]["inputs"].shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "labels, in_training, at_the_start",
+    [
+        (label_map(1, size=(9, 13)), r"\(9, 13\), but its photo .*0\.jpg \(9, 12\)", "13, 9"),
+        (label_map(1, size=(12, 9)), r"\(12, 9\), but its photo", "9, 12"),
+        (np.zeros((9, 12, 3), np.uint8), r"\(9, 12, 3\), but must be \(H, W\)", "3 channels"),
+    ],
+)
+def test_own_labels_that_do_not_fit_are_named(tmp_path, labels, in_training, at_the_start):
+    photos = own_data(tmp_path, labels)
+    with pytest.raises(ValueError, match=rf"0\.png: the label map is {in_training}"):
+        photos[0]
+    with pytest.raises(DatasetFilesError, match=rf"0\.png: .*{at_the_start}"):
+        untracked_padding(ConcatDataset([photos]))
+
+
+def test_own_labels_that_are_no_class_are_named(tmp_path):
+    photos = own_data(tmp_path, label_map(1, 3), num_classes=3)
+    with pytest.raises(ValueError, match=r"0\.png: label 3, which is none of the 3 .*ignore_index"):
+        photos[0]
+    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3"):
+        untracked_padding(MultiImageMixDataset(ConcatDataset([photos]), pipeline=[FLIP]))
+
+
+def test_own_labels_may_have_another_value_for_unlabelled(tmp_path):
+    labels = np.full((9, 12), 3, np.uint8)
+    labels[2:7] = 1
+    photos = own_data(tmp_path, labels, ignore_index=3, num_classes=3)
+    assert untracked_padding(photos) == []
+    assert np.unique(photos[0]["data_samples"].gt_sem_seg.data).tolist() == [1, 255]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [dict(ignore_index=256), dict(ignore_index="4"), dict(num_classes=0), dict(num_classes=2.5)],
+)
+def test_arguments_of_the_region_are_checked_when_it_is_built(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {arguments[name]!r}"):
+        TRANSFORMS.build(LOAD | arguments)
+
+
+def test_labels_that_a_transform_leaves_behind_are_refused_when_packed():
+    results = sample((9, 12), 1)
+    results["gt_seg_map"] = results["gt_seg_map"][2:]
+    results["seg_map_path"] = "labels/7.png"
+    with pytest.raises(
+        ValueError, match=r"labels/7\.png: the label map is \(7, 12\), but the image"
+    ):
+        run([PACK], results)

@@ -1,5 +1,6 @@
 """tools/browse_scribbles.py on a data set whose counts are known."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,73 @@ def test_predictions_need_a_title_and_a_folder(root, capsys, value):
     with pytest.raises(SystemExit):
         browse(root, "--predictions", value)
     assert "argument --predictions" in capsys.readouterr().err
+
+
+def damage(root: Path, kind: str) -> None:
+    """Make a file of photo b unusable."""
+    scribbles, mask = (root / f / "b.png" for f in ("pascal_2012_scribble", "SegmentationClassAug"))
+    if kind == "a scribble of another size":
+        write_label_png(np.zeros((20, 31), dtype=np.uint8), scribbles)
+    elif kind == "a mask of another size":
+        write_label_png(np.zeros((21, 30), dtype=np.uint8), mask)
+    elif kind == "colours":
+        Image.new("RGB", SIZE[::-1]).save(scribbles)
+    elif kind == "no picture":
+        mask.write_bytes(b"no picture")
+    elif kind == "a pipe":
+        scribbles.unlink()
+        os.mkfifo(scribbles)
+    elif kind == "half a photo":
+        photo = root / "JPEGImages" / "b.jpg"
+        photo.write_bytes(photo.read_bytes()[:-50])
+    else:
+        (root / "JPEGImages" / "b.jpg").unlink()
+
+
+@pytest.mark.parametrize(
+    "kind, file",
+    [
+        ("a scribble of another size", r"pascal_2012_scribble/b\.png: \(20, 31\)"),
+        ("a mask of another size", r"SegmentationClassAug/b\.png: \(21, 30\)"),
+        ("colours", r"pascal_2012_scribble/b\.png: RGB"),
+        ("no picture", r"SegmentationClassAug/b\.png: unreadable"),
+        ("a pipe", r"pascal_2012_scribble/b\.png: no file"),
+        ("half a photo", r"b\.jpg: truncated"),
+        ("no photo", r"b\.jpg: missing"),
+    ],
+)
+def test_what_is_wrong_is_named_and_the_others_are_shown(root, figures, capsys, kind, file):
+    damage(root, kind)
+    with pytest.raises(SystemExit, match=f"1 photos are left out: .*{file}"):
+        browse(root)
+    assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["a", "c"]
+    assert statistics(capsys)["dog"][:2] == ["1", "25"]
+
+
+def test_a_prediction_that_lacks_is_named(root, figures):
+    (root / "masks").mkdir()
+    write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png")
+    with pytest.raises(SystemExit, match=r"2 photos are left out: .*masks/b\.png: missing"):
+        browse(root, "--predictions", f"net={root / 'masks'}")
+    assert figures[0].axes[0].get_ylabel() == "a"
+
+
+def test_reads_rlosss_list_with_a_byte_order_mark(root, capsys):
+    text = "".join(f"JPEGImages/{i}.jpg pascal_2012_scribble/{i}.png\r\n" for i in "abc")
+    list_file = root / "ImageSets/Segmentation/train_aug.txt"
+    list_file.write_text(text, encoding="utf-8-sig")
+    browse(root)
+    assert "of 3 photos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["--reduce-zero-label"], ["--ignore-index", "0"]])
+def test_another_value_may_stand_for_unlabelled(root, capsys, options):
+    for path in (root / "pascal_2012_scribble").iterdir():
+        labels = np.asarray(Image.open(path))
+        write_label_png(np.where(labels == 12, 13, 0).astype(np.uint8), path)
+    browse(root)
+    assert "No pixel is unlabelled (255)" in " ".join(capsys.readouterr().out.split())
+    browse(root, *options)
+    output = " ".join(capsys.readouterr().out.split())
+    assert "No pixel is unlabelled" not in output
+    assert ("dog 2 50" if "--reduce-zero-label" in options else "horse 2 50") in output

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmseg_rloss.engine import ChannelsLastHook, ProvideImagesHook
+from mmseg_rloss.models import DenseCRFLoss
 from tools import compare_losses, make_sample_dataset
 
 CONFIG = Path(__file__).parents[2] / "configs" / "deeplabv3plus_mobilenet_scribble_sample.py"
@@ -162,3 +165,58 @@ def test_compares_resumes_and_does_not_train_twice(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(sys, "argv", ["compare_losses.py", *other])
     with pytest.raises(SystemExit, match="another config"):
         compare_losses.main()
+
+
+def test_a_loss_may_stand_by_itself_and_without_a_name():
+    """MMSeg's usual form: loss_decode is one dict, here of the auxiliary kind of config."""
+    config = load()
+    crf = config.model.decode_head.loss_decode[1]
+    crf.pop("loss_name", None)
+    config.model.decode_head.loss_decode = crf
+    config.pop("custom_hooks")
+    losses = compare_losses.losses_to_compare(config, None)
+    assert list(losses) == ["densecrf"]
+    for variant, types in (("densecrf", ["DenseCRFLoss"]), ("mask", [])):
+        varied = compare_losses.vary(config, variant, losses.get(variant), seed=0)
+        assert [loss.type for loss in varied.model.decode_head.loss_decode] == types
+    config.model.decode_head.loss_decode = dict(type="CrossEntropyLoss")
+    with pytest.raises(SystemExit, match="lists no loss over all pixels"):
+        compare_losses.losses_to_compare(config, None)
+    config.model.decode_head.pop("loss_decode")
+    with pytest.raises(SystemExit, match="lists no loss over all pixels"):
+        compare_losses.losses_to_compare(config, None)
+    config.model.decode_head.loss_decode = dict(type="NoSuchLoss")
+    with pytest.raises(SystemExit, match="NoSuchLoss, which is no loss that is registered"):
+        compare_losses.losses_to_compare(config, None)
+
+
+def test_types_may_be_classes():
+    config = load()
+    config.model.decode_head.loss_decode[1].type = DenseCRFLoss
+    config.custom_hooks = [dict(type=ProvideImagesHook), dict(type=ChannelsLastHook)]
+    assert list(compare_losses.losses_to_compare(config, None)) == ["densecrf"]
+    hooks = compare_losses.vary(config, "ce", None, seed=0).custom_hooks
+    assert [hook.type for hook in hooks] == [ChannelsLastHook]
+
+
+def test_a_line_of_the_log_that_broke_off_does_no_harm(tmp_path):
+    (tmp_path / "now" / "vis_data").mkdir(parents=True)
+    lines = [json.dumps(dict(loss=1.0, time=time)) + "\n" for time in (0.5, 0.25, 1.0)]
+    (tmp_path / "now/vis_data/scalars.json").write_text("".join(lines) + '{"loss": 1.0, "ti')
+    assert compare_losses.seconds_per_iteration(tmp_path) == 0.5
+
+
+def test_a_warm_up_that_broke_off_is_not_taken(tmp_path):
+    config = load()
+    config.custom_hooks.append(dict(type="RegularizedLossWarmupHook", iters=1))
+    warm, folder = tmp_path / "ce", tmp_path / "densecrf"
+    for path in (warm, folder):
+        path.mkdir()
+    torch.save(dict(weight=torch.zeros(9)), warm / "iter_1.pth")
+    whole = (warm / "iter_1.pth").read_bytes()
+    (warm / "iter_1.pth").write_bytes(whole[:-100])
+    compare_losses.take_warmup(config, warm, folder)
+    assert list(folder.iterdir()) == []
+    (warm / "iter_1.pth").write_bytes(whole)
+    compare_losses.take_warmup(config, warm, folder)
+    assert (folder / "last_checkpoint").read_text() == str(folder / "iter_1.pth")

@@ -150,3 +150,11 @@ def test_rejects_numbers_that_make_no_data_set(tmp_path, option, capsys):
     with pytest.raises(SystemExit):
         make(tmp_path / "sample", *option)
     assert f"argument {option[0]}: must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", '{"train": 1', "[]"])
+def test_a_manifest_that_broke_off_is_not_complete(tmp_path, text):
+    make(tmp_path / "sample")
+    (tmp_path / "sample" / "sample.json").write_text(text)
+    with pytest.raises(SystemExit, match="not the complete sample"):
+        make(tmp_path / "sample")

@@ -1,5 +1,7 @@
 """tools/make_scribbles.py on masks of one's own."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -79,3 +81,52 @@ def test_tells_what_is_no_mask(masks):
 def test_tells_of_an_empty_folder(tmp_path):
     with pytest.raises(SystemExit, match="holds no mask"):
         make(tmp_path)
+
+
+def test_what_is_no_mask_is_named_and_the_others_are_drawn(masks):
+    Image.new("RGB", (8, 8)).save(masks / "1.png")
+    (masks / "3.png").write_bytes((masks / "0.png").read_bytes()[:60])
+    (masks / "4.png").symlink_to(masks / "nowhere")
+    (masks / "._0.png").write_bytes(b"Mac OS X")
+    os.mkfifo(masks / "5.png")
+    with pytest.raises(SystemExit) as stop:
+        make(masks)
+    for name in ("1.png", "3.png", "4.png", "5.png"):
+        assert f"{name} is no mask" in str(stop.value)
+    assert "4 files have no scribbles" in str(stop.value)
+    assert sorted(path.name for path in (masks.parent / "scribbles").iterdir()) == [
+        "0.png",
+        "2.png",
+    ]
+
+
+def test_binary_masks_are_asked_about(masks, capsys):
+    make(masks)
+    assert "255" not in capsys.readouterr().out
+    for path in masks.iterdir():
+        labels = read_label_png(path)[0]
+        Image.fromarray(labels * np.uint8(255)).save(path)
+    make(masks)
+    assert "hold 0 and 255 alone" in " ".join(capsys.readouterr().out.split())
+
+
+def test_another_value_may_stand_for_unlabelled(masks):
+    for path in masks.iterdir():
+        Image.fromarray(read_label_png(path)[0] * np.uint8(4)).save(path)
+    for labels in make(masks, "ignored", "--ignore-index", "4").values():
+        assert np.unique(labels).tolist() == [0, 255]
+    for labels in make(masks, "reduced", "--reduce-zero-label").values():
+        assert np.unique(labels).tolist() == [3, 255]
+
+
+@pytest.mark.parametrize("value", ["-1", "256", "four"])
+def test_ignore_index_is_a_label(masks, value, capsys):
+    with pytest.raises(SystemExit):
+        make(masks, "scribbles", "--ignore-index", value)
+    assert "argument --ignore-index: " in capsys.readouterr().err
+
+
+def test_names_of_other_encodings_are_drawn(masks):
+    odd = os.fsdecode(b"caf\xe9.png")
+    (masks / "0.png").rename(masks / odd)
+    assert odd in make(masks)

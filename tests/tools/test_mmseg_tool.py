@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from tools.mmseg_tool import leave_process_group
+from mmseg_rloss.datasets import DatasetFilesError
+from tests.tools.network import write_network
+from tools.mmseg_tool import (
+    leave_process_group,
+    look_at_checkpoint,
+    look_for_checkpoint,
+    look_for_data,
+)
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "deeplabv3plus_mobilenet_scribble.py"
@@ -126,3 +134,43 @@ def native_threads():
     """Number and name of each thread of this process, whoever started it."""
     tasks = Path("/proc/self/task").iterdir()
     return {f"{task.name} {(task / 'comm').read_text()}" for task in tasks}
+
+
+def test_a_pointer_to_a_checkpoint_that_broke_off_is_told_with_the_remedy(tmp_path, capsys):
+    for name in ("iter_2.pth", "iter_4.pth"):
+        torch.save(dict(weight=torch.zeros(9)), tmp_path / name)
+    pointer = tmp_path / "last_checkpoint"
+    pointer.write_text(str(tmp_path / "iter_4.pth"))
+    look_for_checkpoint(tmp_path)
+    (tmp_path / "iter_4.pth").write_bytes((tmp_path / "iter_4.pth").read_bytes()[:-100])
+    with pytest.raises(SystemExit):
+        look_for_checkpoint(tmp_path)
+    message = capsys.readouterr().err
+    assert f"names {tmp_path}/iter_4.pth, which is not there or broke off" in message
+    assert f"such as {tmp_path}/iter_2.pth" in message
+
+
+def test_a_test_of_another_network_is_refused(tmp_path, capsys):
+    network = write_network(tmp_path)
+    config = Config.fromfile(network.config)
+    look_at_checkpoint(config, network.checkpoint)
+    torch.save(dict(state_dict={}), tmp_path / "other.pth")
+    for name, message in {
+        "other.pth": "25 of 25 of the backbone",
+        "absent.pth": "absent.pth cannot be loaded",
+    }.items():
+        with pytest.raises(SystemExit):
+            look_at_checkpoint(config, str(tmp_path / name))
+        assert message in capsys.readouterr().err
+
+
+def test_a_list_without_a_photo_is_told(tmp_path):
+    for name in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
+        (tmp_path / name).mkdir()
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train_aug.txt").write_text("\n")
+    dataset = dict(type="PascalScribbleDataset", data_root=str(tmp_path))
+    config = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo"):
+        look_for_data(config, ("train_dataloader",))

@@ -1,9 +1,12 @@
 """tools/predict.py, against the network itself."""
 
+import os
+
+import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mmseg_rloss.ops import dense_crf_inference
 from mmseg_rloss.visualization import overlay_labels
@@ -99,3 +102,66 @@ def test_photos_that_would_share_a_mask_are_told(network, tmp_path):
         write_photo(tmp_path / "photos" / name)
     with pytest.raises(SystemExit, match=r"a\.bmp and .*a\.png would share a mask"):
         run(network, tmp_path / "photos", tmp_path / "out")
+
+
+def test_files_of_every_odd_kind_are_named_and_the_others_predicted(network, tmp_path):
+    photos = tmp_path / "photos"
+    for name in ("a.png", "z.png"):
+        write_photo(photos / name)
+    grey = np.random.default_rng(0).random((24, 32)).astype(np.float32)
+    Image.fromarray(grey).save(photos / "b.tif")  # Pillow reads it, OpenCV does not
+    (photos / "c.jpg").write_bytes((photos / "a.png").read_bytes()[:200])
+    (photos / "d.bmp").touch()
+    os.mkfifo(photos / "e.jpg")
+    (photos / "f.jpg").symlink_to(photos / "f.jpg")
+    (photos / "._a.jpg").write_bytes(b"Mac OS X")
+    (photos / "g.jpg").mkdir()
+    with pytest.raises(SystemExit) as stop:
+        run(network, photos, tmp_path / "out")
+    assert str(stop.value).startswith("5 files could not be predicted")
+    for name in ("b.tif", "c.jpg", "d.bmp", "e.jpg", "f.jpg"):
+        assert f"{photos / name}: " in str(stop.value)
+    masks = sorted(path.name for path in (tmp_path / "out" / "masks").iterdir())
+    assert masks == ["a.png", "z.png"]
+
+
+def test_a_photo_that_the_network_fails_on_is_named(network, tmp_path, monkeypatch):
+    for name in "ab":
+        write_photo(tmp_path / "photos" / f"{name}.png")
+    infer = predict.inference_model
+
+    def out_of_memory(model, path):
+        if path.endswith("a.png"):
+            raise RuntimeError("out of memory")
+        return infer(model, path)
+
+    monkeypatch.setattr(predict, "inference_model", out_of_memory)
+    with pytest.raises(SystemExit, match=r"a\.png: RuntimeError: out of memory"):
+        run(network, tmp_path / "photos", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["b.png"]
+
+
+def test_photos_of_16_bits_and_turned_ones_look_as_the_network_sees_them(network, tmp_path):
+    photo = write_photo(tmp_path / "photos" / "a.png", (40, 40))
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), photo[..., 0].astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(photo[:20]).save(tmp_path / "photos" / "b.jpg", exif=exif)
+    run(network, tmp_path / "photos", tmp_path / "out")
+    photo = photo[..., :1].repeat(3, axis=2)
+    with Image.open(tmp_path / "out" / "masks" / "a.png") as mask:
+        labels = np.array(mask)
+    assert np.array_equal(labels, network.logits(photo).argmax(0).numpy())
+    overlay = np.array(Image.open(tmp_path / "out" / "overlays" / "a.jpg")).astype(int)
+    ideal = overlay_labels(photo, labels, np.array(PALETTE, np.uint8))
+    assert np.abs(overlay - ideal).mean() < 12  # JPEG blurs the colours
+    for name in ("masks/b.png", "overlays/b.jpg"):
+        assert Image.open(tmp_path / "out" / name).size == (20, 40)
+
+
+def test_a_checkpoint_of_another_network_is_told(network, tmp_path):
+    write_photo(tmp_path / "a.png")
+    torch.save(dict(state_dict={}, meta=torch.load(network.checkpoint)["meta"]), tmp_path / "x.pth")
+    with pytest.raises(SystemExit, match=r"x\.pth lacks .*25 of 25 of the backbone"):
+        other = network._replace(checkpoint=str(tmp_path / "x.pth"))
+        run(other, tmp_path / "a.png", tmp_path / "out")

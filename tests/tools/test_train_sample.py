@@ -1,5 +1,6 @@
 """train_sample: the whole of it on a schedule of two iterations, and then again."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_rloss.datasets import PascalScribbleDataset
@@ -82,3 +85,32 @@ def test_a_right_prediction_is_drawn_as_the_mask_is(tmp_path, monkeypatch):
     assert len(voc_labels) > 1
     background, *_ = PascalScribbleDataset.METAINFO["palette"]
     assert (pictures["mask"][mask == 0] == background).all()
+
+
+def test_a_checkpoint_that_broke_off_is_trained_again(tmp_path, monkeypatch):
+    config = Config.fromfile(ROOT / train_sample.CONFIG)
+    checkpoint = tmp_path / f"iter_{config.train_cfg.max_iters}.pth"
+    torch.save(dict(weight=torch.zeros(9)), checkpoint)
+    called = []
+    monkeypatch.setattr(train_sample, "WORK_DIR", tmp_path)
+    monkeypatch.setattr(train_sample, "run_tool", lambda *arguments: called.append(arguments[0]))
+    assert train_sample.train(config) == checkpoint and not called
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    train_sample.train(config)
+    assert called == ["train.py"]
+
+
+def test_scores_that_broke_off_are_evaluated_again(tmp_path, monkeypatch):
+    checkpoint, scores = tmp_path / "iter_2.pth", tmp_path / "evaluation" / "now" / "now.json"
+    checkpoint.touch()
+    os.utime(checkpoint, (1, 1))
+    scores.parent.mkdir(parents=True)
+    scores.write_text('{"mIoU": 5')
+
+    def evaluate_again(*arguments):
+        scores.parent.mkdir(parents=True)
+        scores.write_text('{"mIoU": 50.0}')
+
+    monkeypatch.setattr(train_sample, "run_tool", evaluate_again)
+    assert train_sample.evaluate(checkpoint, tmp_path / "evaluation") == scores
+    assert scores.read_text() == '{"mIoU": 50.0}'

@@ -182,3 +182,31 @@ def test_a_call_without_a_photo_is_refused(capsys):
     with pytest.raises(SystemExit):
         visualize_densecrf.main(["config.py", "checkpoint.pth"])
     assert "name at least one photo" in capsys.readouterr().err
+
+
+def test_what_cannot_be_drawn_is_named_and_the_others_are_drawn(tmp_path, figures):
+    scores = np.random.default_rng(0).random((3, 24, 32)).astype(np.float32)
+    for name in "abcdef":
+        write_photo(tmp_path / f"{name}.png")
+        np.save(tmp_path / f"{name}.npy", scores)
+    (tmp_path / "b.png").write_bytes(b"no photo")
+    (tmp_path / "c.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{[(broken")
+    np.save(tmp_path / "d.npy", np.where(scores > 0.99, np.nan, scores))
+    np.save(tmp_path / "e.npy", np.array({"no": "array"}), allow_pickle=True)
+    files = [str(tmp_path / f"{name}.png") for name in "abcdef"]
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        visualize_densecrf.main([*files, "--scores", str(tmp_path), "--out", str(out)])
+    assert str(stop.value).startswith("4 photos have no figure")
+    for words in ("b.png: unreadable", "c.npy is no score map", "d.png has values", "e.npy is no"):
+        assert words in str(stop.value)
+    assert {path.name for path in out.iterdir()} == {"a.png", "f.png"}
+
+
+def test_photos_that_would_share_a_figure_are_told(tmp_path, capsys):
+    for folder in "xy":
+        write_photo(tmp_path / folder / "a.png")
+    files = [str(tmp_path / folder / "a.png") for folder in "xy"]
+    with pytest.raises(SystemExit):
+        visualize_densecrf.main([*files, "--scores", str(tmp_path)])
+    assert "would share a figure" in capsys.readouterr().err

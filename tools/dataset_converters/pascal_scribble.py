@@ -9,12 +9,15 @@ Every file is read and checked on the way. The result appears as a whole, or not
 
 import argparse
 import io
+import lzma
+import math
 import os
 import re
 import shutil
 import signal
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -23,21 +26,21 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
-from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
+from mmseg_rloss.command_line import output_folder
+from mmseg_rloss.datasets.file_check import check_files, listed
+from mmseg_rloss.datasets.id_list import read_id_list
+from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, write_label_png
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
     LABEL_FOLDERS,
-    MAX_NAMES,
     PHOTO_FOLDER,
-    DatasetFilesError,
     DatasetNotFoundError,
     PascalScribbleDataset,
-    check_files,
     find_id_list,
 )
+from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.datasets.scribbles import draw_stroke
 
 CLASSES = PascalScribbleDataset.METAINFO["classes"]
@@ -52,26 +55,48 @@ SOURCES = {
     "scribbles": """the scribbles of ScribbleSup: the XML files of the authors' page,
     jifengdai.org/downloads/scribble_sup, or PNGs made of them (pascal_2012_scribble)""",
 }
-OTHER_YEAR = re.compile(r"VOC20(?!12)\d\d")
+YEAR = re.compile(r"VOC20\d\d")
+# Beside pascal_2012, ScribbleSup has scribbles of other classes for the same photos.
+OTHER_SCRIBBLES = {"pascal_context", "pascal_2007"}
+
+
+class CheckedMember(tarfile.TarInfo):
+    """A member of a tar, which does not take a damaged header for the end of the tar."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """As TarInfo.
+
+        Raises:
+            tarfile.ReadError: the tar is damaged, or broke off.
+        """
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(
+                f"{tar.name} is damaged at byte {tar.offset} ({error}): get it again"
+            ) from None
 
 
 class Files:
     """The files of a folder or a tar, by their name, with the folder they lie in or without."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         if path.is_dir():
-            self._tar = None
-            walk = os.walk(path, followlinks=True)
-            files = [Path(folder, name) for folder, _, names in walk for name in names]
-            found = {file.as_posix(): file for file in files}
+            self._tar, top = None, [path.resolve().name]
+            found = {file.relative_to(path).as_posix(): file for file in regular_files(path)}
         else:
-            self._tar = tarfile.open(path)  # noqa: SIM115  # stays open until the process ends
+            self._tar, top = tarfile.open(path, tarinfo=CheckedMember), []  # noqa: SIM115  # for good
             found = {member.name: member for member in self._tar if member.isfile()}
-        self._files = {}
+        self._files: dict[str, dict[str, Path | tarfile.TarInfo]] = {}
         for name, file in found.items():
-            if not OTHER_YEAR.search(name):
-                parts = PurePosixPath(name).parts
-                self._files[parts[-1]] = self._files["/".join(parts[-2:])] = file
+            if is_wanted(name):
+                parts = [*top, *PurePosixPath(name).parts]
+                for key in {parts[-1], "/".join(parts[-2:])}:
+                    self._files.setdefault(key, {})[name] = file
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
@@ -80,10 +105,47 @@ class Files:
         return iter(self._files)
 
     def read(self, name: str) -> bytes:
+        """The contents of the file of that name.
+
+        Raises:
+            ValueError: there is none, it cannot be read, or two of the name differ.
+        """
         if name not in self:
             raise ValueError(f"{name} is missing")
-        file = self._files[name]
+        try:
+            contents = {self._read(file): path for path, file in self._files[name].items()}
+        except OSError as error:
+            raise ValueError(f"{name} is unreadable: {error}") from None
+        if len(contents) > 1:
+            paths = " and ".join(sorted(contents.values()))
+            raise ValueError(f"{self._path} has more than one {name}: {paths}. Name one's folder")
+        return next(iter(contents))
+
+    def _read(self, file: Path | tarfile.TarInfo) -> bytes:
         return self._tar.extractfile(file).read() if self._tar else file.read_bytes()
+
+
+def regular_files(root: Path) -> Iterator[Path]:
+    """The files below a folder, behind links too, without pipes and devices."""
+    seen = set()  # A folder that links lead to again is walked again under another name alone.
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder), os.path.basename(folder)
+        if place in seen:
+            subfolders.clear()
+            continue
+        seen.add(place)
+        yield from filter(Path.is_file, (Path(folder, name) for name in names))
+
+
+def is_wanted(name: str) -> bool:
+    """Whether a file of a source is none of another year of VOC, other classes, or macOS's."""
+    *folders, file = PurePosixPath(name).parts
+    years = [folder for folder in folders if YEAR.fullmatch(folder)]
+    return not (
+        file.startswith(".")
+        or (years and years[-1] != "VOC2012")
+        or OTHER_SCRIBBLES.intersection(folders)
+    )
 
 
 class Sources:
@@ -94,10 +156,7 @@ class Sources:
 
     def ids(self, partial: bool) -> dict[str, list[str]]:
         """The ids of each split; for a part of the data, of what is there of it."""
-        voc = {
-            split: set(self._voc.read(f"Segmentation/{split}.txt").decode().split())
-            for split in COUNTS
-        }
+        voc = {split: self._listed(split) for split in COUNTS}
         sbd = {PurePosixPath(name).stem for name in self._masks if name.endswith((".png", ".mat"))}
         ids = {"train": (voc["train"] | sbd) - voc["val"], "val": voc["val"]}
         if partial:
@@ -105,6 +164,13 @@ class Sources:
             scribbled = {PurePosixPath(name).stem for name in self._scribbles}
             ids = {"train": ids["train"] & there & scribbled, "val": ids["val"] & there}
         return {split: sorted(names) for split, names in ids.items()}
+
+    def _listed(self, split: str) -> set[str]:
+        name = f"Segmentation/{split}.txt"
+        try:
+            return set(self._voc.read(name).decode("utf-8-sig").split())
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name} is no list in UTF-8: {error}") from None
 
     def _has(self, name: str) -> bool:
         mask = any(f"{name}{suffix}" in self._masks for suffix in (".png", ".mat"))
@@ -140,9 +206,11 @@ def draw_xml(data: bytes) -> np.ndarray:
     """
     try:
         annotation = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the last: of encodings
         raise ValueError(f"the XML is broken: {error}") from None
     size = number(annotation, "size/height"), number(annotation, "size/width")
+    if not (min(size) > 0 and math.prod(size) <= Image.MAX_IMAGE_PIXELS):
+        raise ValueError(f"the XML has the size {size} (height, width), of no photo")
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for polygon in annotation.iter("polygon"):
         tag = polygon.findtext("tag", "").strip()
@@ -151,7 +219,10 @@ def draw_xml(data: bytes) -> np.ndarray:
         points = [[number(point, "X"), number(point, "Y")] for point in polygon.iter("point")]
         if not points:
             raise ValueError("the XML has a scribble without points")
-        labels[draw_stroke(np.array(points), size)] = CLASSES.index(tag)
+        # X and Y count from 0, and some lie outside, which ScribbleSup's own reader moves to the
+        # border as well (docs/data.md).
+        points = np.clip(np.array(points, dtype=object), 0, [size[1] - 1, size[0] - 1])
+        labels[draw_stroke(points.astype(int), size)] = CLASSES.index(tag)
     return labels
 
 
@@ -159,7 +230,7 @@ def number(element: ElementTree.Element, path: str) -> int:
     text = element.findtext(path, "").strip()
     try:
         return round(float(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"the XML has {text!r} for {path}, not a number") from None
 
 
@@ -168,24 +239,25 @@ def open_image(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except OSError as error:
-        raise ValueError(f"{name} is unreadable: {error}") from None
+    except Exception as error:  # Pillow raises a score of types for broken files.
+        raise ValueError(f"{name} is unreadable: {reason(error)}") from None
     return image
 
 
 def read_labels(data: bytes, name: str) -> np.ndarray:
     image = open_image(data, name)
-    if image.mode not in ("P", "L"):
+    if len(image.getbands()) != 1:
         raise ValueError(f"{name} has the channels {image.mode} where a label map has one")
-    return np.array(image)
+    return labels_of(image, name)
 
 
 def read_mat(data: bytes, name: str) -> np.ndarray:
     """The mask in a file of SBD's dataset/cls."""
     try:
-        return loadmat(io.BytesIO(data))["GTcls"]["Segmentation"].item()
-    except (KeyError, OSError, ValueError, MatReadError) as error:
-        raise ValueError(f"{name} is no mask of SBD: {error}") from None
+        mask = loadmat(io.BytesIO(data))["GTcls"]["Segmentation"].item()
+        return labels_of(Image.fromarray(mask), name)
+    except Exception as error:  # SciPy raises whatever its parser meets.
+        raise ValueError(f"{name} is no mask of SBD: {reason(error)}") from None
 
 
 def check_labels(labels: np.ndarray, size: tuple[int, int], kind: str) -> None:
@@ -215,7 +287,8 @@ def write_dataset(sources: Sources, ids: dict[str, list[str]], out: Path) -> Non
     for folder in (PHOTO_FOLDER, *LABEL_FOLDERS.values(), "ImageSets/Segmentation"):
         (out / folder).mkdir(parents=True)
     for split, names in ids.items():
-        (out / ID_LISTS[split][-1]).write_text("".join(f"{name}\n" for name in names))
+        ids_of_split = "".join(f"{name}\n" for name in names)
+        (out / ID_LISTS[split][-1]).write_text(ids_of_split, encoding="utf-8")
     problems = []
     jobs = [(name, split) for split, names in ids.items() for name in names]
     for name, split in track(jobs, "Converting"):
@@ -224,9 +297,9 @@ def write_dataset(sources: Sources, ids: dict[str, list[str]], out: Path) -> Non
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
-        more = [f"and {len(problems) - MAX_NAMES} more"] * (len(problems) > MAX_NAMES)
-        listed = "\n  ".join(problems[:MAX_NAMES] + more)
-        raise SystemExit(f"{len(problems)} photos cannot be used, nothing was kept:\n  {listed}")
+        raise SystemExit(
+            f"{len(problems)} photos cannot be used, nothing was kept:\n  {listed(problems)}"
+        )
 
 
 def check_counts(counts: dict[str, int], partial: bool) -> None:
@@ -246,10 +319,10 @@ def check_dataset(out: Path, partial: bool) -> None:
     for split, kinds in (("train", ("scribble", "mask")), ("val", ("mask",))):
         for kind in kinds:
             folder = LABEL_FOLDERS[kind]
-            names = (out / find_id_list(out, split, folder)).read_text().split()
-            ids[split] = names
+            ids[split] = read_id_list(out / find_id_list(out, split, folder))
             photos, labels = out / PHOTO_FOLDER, out / folder
-            check_files((photos / f"{name}.jpg", labels / f"{name}.png") for name in names)
+            pairs = [(photos / f"{name}.jpg", labels / f"{name}.png") for name in ids[split]]
+            check_files(pairs, len(CLASSES), scribbles=kind == "scribble")
     check_counts({split: len(names) for split, names in ids.items()}, partial)
 
 
@@ -270,7 +343,7 @@ def main(argv: list[str] | None = None) -> None:
     if out.exists():
         try:
             check_dataset(out, args.partial)
-        except (DatasetNotFoundError, DatasetFilesError) as error:
+        except (DatasetNotFoundError, ValueError) as error:
             raise SystemExit(
                 f"{out} is there but not complete. Remove it, or name another --out.\n{error}"
             ) from None
@@ -283,11 +356,16 @@ def main(argv: list[str] | None = None) -> None:
     try:
         sources = Sources(args.voc, args.masks, args.scribbles)
         ids = sources.ids(args.partial)
+        if not all(ids.values()):
+            raise SystemExit(
+                "The sources have no photo in common for training, or none to validate on: "
+                f"{len(ids['train'])} and {len(ids['val'])}. Is each option the right one?"
+            )
         check_counts({split: len(names) for split, names in ids.items()}, args.partial)
         write_dataset(sources, ids, unfinished)
         check_dataset(unfinished, args.partial)
         unfinished.rename(out)
-    except (ValueError, tarfile.TarError, EOFError) as error:
+    except (ValueError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SystemExit(str(error)) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -302,7 +380,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--masks", type=Path, help="SegmentationClassAug, or SBD's dataset/cls")
     parser.add_argument("--scribbles", type=Path, help="ScribbleSup's XML files, or PNGs of them")
     default = "(default: %(default)s)"
-    parser.add_argument("--out", type=Path, default=Path("data/pascal_scribble"), help=default)
+    parser.add_argument(
+        "--out", type=output_folder, default=Path("data/pascal_scribble"), help=default
+    )
     parser.add_argument(
         "--partial",
         action="store_true",

@@ -22,10 +22,11 @@ class PackScribbleInputs(PackSegInputs):
         meta_keys: As in PackSegInputs.
 
     Raises:
-        ValueError: The region has another size than the image.
+        ValueError: The region, or the label map, has another size than the image.
     """
 
     def transform(self, results: dict) -> dict:
+        _check_label_map(results)
         packed = super().transform(results)
         if "gt_roi_map" in results:
             _check_size(results)
@@ -43,4 +44,17 @@ def _check_size(results: dict) -> None:
             "maps named in results['seg_fields']. Put LoadRegionOfInterest after it if it adds no "
             "padding, or let it treat those maps like gt_seg_map; check that "
             "default_scope = 'mmseg', since MMCV's own Resize and RandomFlip do not"
+        )
+
+
+def _check_label_map(results: dict) -> None:
+    if "gt_seg_map" not in results or results["img"].ndim > 3:  # a volume
+        return
+    shape, size = results["gt_seg_map"].shape, results["img"].shape[:2]
+    if shape != size:
+        raise ValueError(
+            f"{results.get('seg_map_path', 'gt_seg_map')}: the label map is {shape}, but the image "
+            f"{size} (height, width) when it is packed. Its file does not fit its photo, which "
+            "LoadRegionOfInterest right after LoadAnnotations would tell, or a transform moves one "
+            "without the other"
         )

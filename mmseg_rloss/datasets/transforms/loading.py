@@ -6,6 +6,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ..label_png import UNLABELLED
+
 # The map's value on the photo. Neither a label that transforms fill in (0, 254, 255, a class) nor
 # one they swap (RandomFlip's swap_seg_labels), so that whatever differs from it is outside.
 INSIDE = 200
@@ -17,7 +19,14 @@ class LoadRegionOfInterest(BaseTransform):
     """Add the region of interest, which MMSeg's transforms then move like the label map.
 
     It starts as the whole image. What a transform adds around or inside the photo is outside.
-    Goes right after LoadAnnotations; PackScribbleInputs packs the result.
+    Goes right after LoadAnnotations, whose label map it checks; PackScribbleInputs packs the
+    result.
+
+    Args:
+        ignore_index: What stands for unlabelled in the label maps, if not 255. It becomes 255,
+            which MMSeg's losses ignore and its transforms fill in.
+        num_classes: Refuse labels from there on. Without it, ProvideImagesHook refuses those
+            that the data set has no class for, when training starts.
 
     Required keys:
 
@@ -29,8 +38,20 @@ class LoadRegionOfInterest(BaseTransform):
 
     Modified keys:
 
+    - gt_seg_map, if ignore_index is not 255
     - seg_fields
+
+    Raises:
+        ValueError: The image is a volume, or the label map is no map of labels for the image.
     """
+
+    def __init__(self, ignore_index: int = UNLABELLED, num_classes: int | None = None) -> None:
+        if not isinstance(ignore_index, int) or not 0 <= ignore_index <= UNLABELLED:
+            raise ValueError(f"ignore_index must be a label from 0 to 255, got {ignore_index!r}")
+        if num_classes is not None and not (isinstance(num_classes, int) and num_classes > 0):
+            raise ValueError(f"num_classes must be None or 1 or more, got {num_classes!r}")
+        self.ignore_index = ignore_index
+        self.num_classes = num_classes
 
     def transform(self, results: dict) -> dict:
         shape = results["img"].shape
@@ -39,11 +60,41 @@ class LoadRegionOfInterest(BaseTransform):
                 f"img must be (H, W) or (H, W, C), but its shape is {shape}: the region of "
                 "interest is one of images, not of volumes. Remove LoadRegionOfInterest"
             )
+        if "gt_seg_map" in results:
+            results["gt_seg_map"] = self._checked_labels(results)
         results["gt_roi_map"] = np.full(shape[:2], INSIDE, dtype=np.uint8)
         seg_fields = results.setdefault("seg_fields", [])
         if "gt_roi_map" not in seg_fields:
             seg_fields.append("gt_roi_map")
         return results
 
+    def _checked_labels(self, results: dict) -> np.ndarray:
+        labels, size = results["gt_seg_map"], results["img"].shape[:2]
+        name = results.get("seg_map_path", "gt_seg_map")
+        photo = f"its photo {results.get('img_path', '')}".rstrip()
+        if labels.ndim != 2:
+            raise ValueError(
+                f"{name}: the label map is {labels.shape}, but must be (H, W): a label for each "
+                "pixel, not a colour. Write the index of its class into each pixel"
+            )
+        if labels.shape != size:
+            raise ValueError(
+                f"{name}: the label map is {labels.shape}, but {photo} {size} (height, width). "
+                "LoadRegionOfInterest goes right after LoadAnnotations, before any transform"
+            )
+        if self.ignore_index != UNLABELLED:
+            labels = np.where(labels == self.ignore_index, np.uint8(UNLABELLED), labels)
+        if self.num_classes is not None:
+            known = labels[labels != UNLABELLED]
+            if known.size and known.max() >= self.num_classes:
+                raise ValueError(
+                    f"{name}: label {known.max()}, which is none of the {self.num_classes} "
+                    "classes. If it stands for unlabelled, say ignore_index"
+                )
+        return labels
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return (
+            f"{type(self).__name__}(ignore_index={self.ignore_index}, "
+            f"num_classes={self.num_classes})"
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmcv.transforms import Pad as MMCVPad
+from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import (
     Albu,
     RandomCutOut,
@@ -15,14 +16,17 @@ from mmseg.datasets.transforms import (
     RandomRotFlip,
 )
 
+from ..file_check import check_files
+from ..pascal_scribble import PascalScribbleDataset
 from .formatting import PackScribbleInputs
+from .label_check import check_label_transforms, pipelines
 from .loading import LoadRegionOfInterest
 
 _ADD_PIXELS = (MMCVPad, RandomRotate, RandomRotFlip, RandomMosaic, RandomCutOut, Albu)
 
 
 def untracked_padding(dataset: Any) -> list[str]:
-    """Name the transforms whose padding would pass for photo.
+    """Check a training set, and name the transforms whose padding would pass for photo.
 
     Args:
         dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.
@@ -31,10 +35,14 @@ def untracked_padding(dataset: Any) -> list[str]:
         Class names, in order; empty if a region of interest is loaded and packed, or not needed.
 
     Raises:
-        ValueError: The region is loaded, but in the wrong place, or a transform would falsify it.
+        ValueError: The region is loaded, but in the wrong place, or a transform would falsify it
+            or the labels.
+        DatasetFilesError: It is a ValueError. Files of a set that loads the region cannot be used.
     """
+    check_label_transforms(dataset)
+    _check_own_files(dataset)
     names = []
-    for pipeline in _pipelines(dataset):
+    for pipeline in pipelines(dataset):
         types = [type(transform) for transform in pipeline]
         if LoadRegionOfInterest in types and PackScribbleInputs in types:
             _check_tracked(pipeline, types.index(LoadRegionOfInterest))
@@ -64,25 +72,26 @@ def _check_tracked(pipeline: list[BaseTransform], loading: int) -> None:
             )
 
 
-def _pipelines(dataset: Any) -> Iterator[list[BaseTransform]]:
-    """Yield the transforms in order, once for each way a sample can take to the network."""
-    own = list(_flatten(getattr(dataset, "pipeline", [])))
-    if hasattr(dataset, "datasets"):
-        for part in dataset.datasets:
-            yield from _pipelines(part)
-    elif hasattr(dataset, "dataset"):
-        for inner in _pipelines(dataset.dataset):
-            yield inner + own
-    else:
-        yield own
-
-
-def _flatten(transforms: Any) -> Iterator[BaseTransform]:
-    """Yield the transforms within wrappers such as Compose, RandomApply and RandomChoice."""
-    if isinstance(transforms, list):
-        for transform in transforms:
-            yield from _flatten(transform)
-    elif hasattr(transforms, "transforms") and not isinstance(transforms, Albu):
-        yield from _flatten(transforms.transforms)
-    else:
-        yield transforms
+def _check_own_files(dataset: Any) -> None:
+    """Look at the files of a set that nobody has looked at, as PascalScribbleDataset does."""
+    for part in getattr(dataset, "datasets", []):
+        _check_own_files(part)
+    if hasattr(dataset, "dataset"):
+        _check_own_files(dataset.dataset)
+    if not isinstance(dataset, BaseSegDataset) or isinstance(dataset, PascalScribbleDataset):
+        return
+    steps = next(pipelines(dataset))
+    regions = [step for step in steps if isinstance(step, LoadRegionOfInterest)]
+    classes = dataset.METAINFO.get("classes") or dataset.metainfo.get("classes")
+    if not (regions and classes) or dataset.backend_args:
+        return
+    items = [dataset.get_data_info(i) for i in range(len(dataset))]
+    loaders = [step for step in steps if isinstance(step, LoadImageFromFile)]
+    check_files(
+        [(Path(item["img_path"]), Path(item["seg_map_path"])) for item in items],
+        len(classes),
+        scribbles=True,
+        ignore_index=regions[0].ignore_index,
+        reduce_zero_label=dataset.reduce_zero_label,
+        loader=loaders[0] if loaders else None,
+    )

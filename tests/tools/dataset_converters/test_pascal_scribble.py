@@ -6,6 +6,7 @@ import signal
 import tarfile
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,9 @@ def test_sources_may_be_tars_and_scribbles_pngs_and_masks_of_sbd_itself(sources)
     assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
     assert np.count_nonzero(labels(out, "pascal_2012_scribble", SBD[0]) == 7) == 100
     assert len(PascalScribbleDataset(out)) == 3
+    shutil.rmtree(out)
+    out = convert(sources, "--partial", masks="sbd/dataset/cls", xml="png")
+    assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
 
 
 def test_another_year_of_voc_beside_it_does_no_harm(sources):
@@ -219,6 +223,28 @@ def change_xml(old: str, new: str):
     return change
 
 
+def png_too_large(root: Path) -> None:
+    """A header of 20,000 x 20,000 pixels, of which Pillow thinks that they are an attack."""
+    path = root / "SegmentationClassAug" / f"{SBD[0]}.png"
+    data = bytearray(path.read_bytes())
+    data[16:24] = (20_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+def mask_of_16_bits(root: Path) -> None:
+    Image.fromarray(mask(1).astype(np.uint16) * 300).save(
+        root / "SegmentationClassAug" / f"{SBD[0]}.png"
+    )
+
+
+def mat_of_colours(root: Path) -> None:
+    (root / "SegmentationClassAug" / f"{SBD[0]}.png").unlink()
+    (root / "SegmentationClassAug" / "cls").mkdir()
+    path = root / "SegmentationClassAug" / "cls" / f"{SBD[0]}.mat"
+    savemat(path, {"GTcls": {"Segmentation": "no array"}})
+
+
 @pytest.mark.parametrize(
     "damage, words",
     [
@@ -231,6 +257,14 @@ def change_xml(old: str, new: str):
         (change_xml("</annotation>", ""), "the XML is broken"),
         (change_xml("<width>32</width>", ""), "'' for size/width, not a number"),
         (change_xml("<X>4</X>", "<X>four</X>"), "'four' for X, not a number"),
+        (png_too_large, "2008_000003.png is unreadable: DecompressionBombError"),
+        (mask_of_16_bits, "label 300, where labels are whole numbers from 0 to 255"),
+        (mat_of_colours, "2008_000003.mat is no mask of SBD"),
+        (change_xml("<annotation>", '<?xml version="1.0" encoding="no-such"?><annotation>'), "XML"),
+        (change_xml("<X>4</X>", "<X>inf</X>"), "'inf' for X, not a number"),
+        (change_xml("<X>4</X>", "<X>1e999</X>"), "'1e999' for X, not a number"),
+        (change_xml("<width>32", "<width>-32"), "the size (24, -32) (height, width), of no photo"),
+        (change_xml("<width>32", "<width>32000000000"), "of no photo"),
         (change_xml("<height>24", "<height>25"), "the scribble has (25, 32) pixels"),
         (change_xml("<polygon><tag>cow", "<polygon></polygon><polygon><tag>cow"), "class ''"),
     ],
@@ -241,6 +275,116 @@ def test_every_file_is_checked(sources, damage, words):
     message = refused(sources, "--partial")
     assert message.startswith("1 photos cannot be used, nothing was kept:\n  2008_000003: ")
     assert words in message
+
+
+@pytest.mark.parametrize(
+    "x, columns",
+    [
+        ("0", range(2)),
+        ("31", [30, 31]),
+        ("32", [30, 31]),
+        ("40", [30, 31]),
+        ("-7", range(2)),
+        (str(2**32 + 5), [30, 31]),
+        (f"-{10**30}", range(2)),
+    ],
+)
+def test_points_count_from_0_and_those_outside_lie_on_the_border(sources, x, columns):
+    """As ScribbleSup's own readspots.m has them: docs/data.md quotes it."""
+    (sources / "xml" / f"{SBD[0]}.xml").write_text(
+        "<annotation><size><width>32</width><height>24</height></size><polygon><tag>dog</tag>"
+        f"<point><X>{x}</X><Y>11</Y></point></polygon></annotation>"
+    )
+    scribbles = labels(convert(sources, "--partial"), "pascal_2012_scribble", SBD[0])
+    rows, drawn = np.nonzero(scribbles == 12)
+    assert set(drawn.tolist()) == set(columns) and set(rows.tolist()) == {10, 11, 12}
+
+
+def test_scribbles_of_other_classes_and_the_files_of_macos_are_left_out(sources):
+    for name in SBD:
+        for folder in ("pascal_context", "pascal_2007"):
+            path = sources / "all" / folder / f"{name}.xml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(XML.format(height=SIZE[0], width=SIZE[1]).replace("cow", "grass"))
+    shutil.copytree(sources / "xml", sources / "all" / "pascal_2012")
+    for folder in ("all/pascal_2012", "SegmentationClassAug", "VOCdevkit/VOC2012/JPEGImages"):
+        for path in list((sources / folder).iterdir()):
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7 Mac OS X")
+    out = convert(sources, "--partial", xml="all")
+    assert np.unique(labels(out, "pascal_2012_scribble", SBD[0])).tolist() == [0, 10, 255]
+    ids = (out / "ImageSets/Segmentation/train_aug.txt").read_text().split()
+    assert ids == [*TRAIN, *SBD]
+
+
+def test_two_different_files_of_one_name_are_refused_and_equal_ones_are_not(sources):
+    first, second = (sources / "SegmentationClassAug" / name for name in ("a", "b"))
+    for folder in (first, second):
+        grey(folder / f"{SBD[0]}.png", mask(3))
+    (sources / "SegmentationClassAug" / f"{SBD[0]}.png").unlink()
+    out = convert(sources, "--partial")
+    assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(3))
+    shutil.rmtree(out)
+    grey(second / f"{SBD[0]}.png", mask(4))
+    message = refused(sources, "--partial")
+    assert f"more than one {SBD[0]}.png: a/{SBD[0]}.png and b/{SBD[0]}.png" in message
+
+
+@pytest.mark.parametrize("name", ["VOC2007_and_2012", "VOC2010"])
+def test_a_path_may_hold_another_year(sources, name):
+    (sources / name).mkdir()
+    (sources / "VOCdevkit").rename(sources / name / "VOCdevkit")
+    out = convert(sources, "--partial", voc=f"{name}/VOCdevkit")
+    assert len(PascalScribbleDataset(out)) == 3
+    shutil.rmtree(out)
+    with tarfile.open(sources / "voc.tar", "w") as tar:
+        tar.add(sources / name / "VOCdevkit", f"{name}/VOCdevkit")
+    assert len(PascalScribbleDataset(convert(sources, "--partial", voc="voc.tar"))) == 3
+
+
+def test_links_in_a_circle_and_pipes_end(sources):
+    folder = sources / "SegmentationClassAug"
+    for name in ("x", "y"):
+        (folder / name).symlink_to(folder)
+    os.mkfifo(folder / "2010_000001.png")
+    os.mkfifo(sources / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2010_000001.jpg")
+    assert len(PascalScribbleDataset(convert(sources, "--partial"))) == 3
+
+
+def test_a_folder_behind_a_link_is_read(sources):
+    photos = sources / "VOCdevkit" / "VOC2012" / "JPEGImages"
+    photos.rename(sources / "disk")
+    photos.symlink_to(sources / "disk")
+    assert len(PascalScribbleDataset(convert(sources, "--partial"))) == 3
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_tar_with_a_damaged_header_is_not_taken_for_a_shorter_one(sources, cut):
+    with tarfile.open(sources / "voc.tar", "w") as tar:
+        tar.add(sources / "VOCdevkit", "VOCdevkit")
+    with tarfile.open(sources / "voc.tar") as tar:
+        offsets = [member.offset for member in tar]
+    data = bytearray((sources / "voc.tar").read_bytes())
+    half = offsets[len(offsets) // 2]
+    data[half] ^= 0xFF
+    (sources / "voc.tar").write_bytes(data[:half] if cut else data)
+    message = refused(sources, "--partial", voc="voc.tar")
+    assert f"voc.tar is damaged at byte {half}" in message
+
+
+def test_sources_without_a_photo_in_common_are_told(sources):
+    shutil.rmtree(sources / "xml")
+    (sources / "xml").mkdir()
+    assert "no photo in common" in refused(sources, "--partial")
+
+
+@pytest.mark.parametrize("out", ["out", "out/below"])
+def test_a_result_on_a_disk_that_is_not_there_is_refused_at_the_start(sources, out, capsys):
+    (sources / "out").symlink_to(sources / "not_mounted")
+    with pytest.raises(SystemExit):
+        convert(sources, "--partial", "--out", str(sources / out))
+    shown = capsys.readouterr()
+    assert "out is a link to" in shown.err and "is its disk mounted?" in shown.err
+    assert "Converting" not in shown.out
 
 
 def test_a_tar_that_broke_off_is_told(sources):

@@ -1,0 +1,92 @@
+"""Checkpoints that are whole, and fit the network that they are loaded into."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import CheckpointLoader
+from mmseg.apis import init_model
+from torch import nn
+
+from .datasets.photo import reason
+
+PREDICTING_PARTS = ("backbone", "neck", "decode_head")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, broken, or of another network."""
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether a checkpoint that this PyTorch has written was written to the end.
+
+    Its table of contents comes last.
+    """
+    return Path(path).is_file() and zipfile.is_zipfile(path)
+
+
+def load_network(config: str | Config, checkpoint: str) -> nn.Module:
+    """Build a network of MMSeg and load its weights, on the GPU if there is one.
+
+    Raises:
+        CheckpointError: it is missing, broke off, is of no training by MMSeg or of another network.
+    """
+    contents = read_checkpoint(checkpoint)
+    if "meta" not in contents:
+        raise CheckpointError(
+            f"{checkpoint} has no meta, but weights alone: it is no checkpoint of a training by "
+            "MMSegmentation"
+        )
+    model = init_model(config, checkpoint, device=get_device())
+    check_fits(model, contents, checkpoint)
+    return model
+
+
+def read_checkpoint(checkpoint: str) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        CheckpointError: it is missing, broke off, or is no checkpoint.
+    """
+    try:
+        contents = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
+    except Exception as error:  # Pickle, zip and PyTorch have their own types.
+        raise CheckpointError(f"{checkpoint} cannot be loaded ({reason(error)})") from error
+    if not isinstance(contents, dict):
+        raise CheckpointError(f"{checkpoint} holds no weights, but a {type(contents).__name__}")
+    return contents
+
+
+def check_fits(model: nn.Module, contents: dict[str, Any], checkpoint: str) -> None:
+    """See that a checkpoint has the parameters by which a network predicts; warn of a few absent.
+
+    MMEngine leaves those that do not fit at random, and says so in its log alone.
+
+    Raises:
+        CheckpointError: most of a part of the network is absent or of another shape.
+    """
+    weights = contents.get("state_dict", contents)
+    shapes = {
+        name.removeprefix("module."): getattr(value, "shape", None)
+        for name, value in weights.items()
+    }
+    fits: dict[str, list[bool]] = {part: [] for part in PREDICTING_PARTS}
+    for name, value in model.state_dict().items():
+        part = name.partition(".")[0]
+        if part in fits and not name.endswith("num_batches_tracked"):
+            fits[part].append(shapes.get(name) == value.shape)
+    amiss = {part: (fit.count(False), len(fit)) for part, fit in fits.items() if not all(fit)}
+    if not amiss:
+        return
+    counts = ", ".join(f"{bad} of {total} of the {part}" for part, (bad, total) in amiss.items())
+    message = (
+        f"{checkpoint} lacks parameters of the network, or has others in their place: {counts}"
+    )
+    if any(2 * bad > total for bad, total in amiss.values()):
+        raise CheckpointError(f"{message}. It is of another network: name that of this config")
+    warnings.warn(f"{message}. They stay random", stacklevel=2)

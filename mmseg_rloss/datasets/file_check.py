@@ -1,0 +1,171 @@
+"""Looks at the photos and label maps of a data set before a network sees them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image
+
+from .label_png import UNLABELLED, labels_of, standardize
+from .photo import check_regular, photo_size, reason
+
+MAX_NAMES = 100  # in one error message
+
+
+class DatasetFilesError(ValueError):
+    """Files of the data set are missing, cannot be read or do not fit together."""
+
+
+class Finding(NamedTuple):
+    """What is to be told of a photo and its label map."""
+
+    label_path: Path
+    problem: str | None = None
+    pixels: np.ndarray | None = None  # of each label from 0 to 255, as the file has them
+    unknown: int | None = None  # a label of the file that is no class
+
+
+def check_files(
+    pairs: Iterable[tuple[Path, Path]],
+    num_classes: int,
+    scribbles: bool,
+    ignore_index: int = UNLABELLED,
+    reduce_zero_label: bool = False,
+    loader: LoadImageFromFile | None = None,
+) -> None:
+    """Look at every photo and its label map, and report all that is wrong.
+
+    Label maps are decoded; of a photo, the header and the end of the file are read.
+
+    Args:
+        pairs: the paths of each photo and its label map.
+        num_classes: labels from there on are none.
+        scribbles: whether most pixels should be unlabelled.
+        ignore_index: what stands for unlabelled in the label maps.
+        reduce_zero_label: whether 0 does, and the classes count from 1.
+        loader: how the pipeline reads photos, if not by default.
+
+    Raises:
+        DatasetFilesError: naming each file that cannot be used, and why.
+    """
+    inspect = partial(
+        inspect_pair,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        reduce_zero_label=reduce_zero_label,
+        loader=loader or LoadImageFromFile(),
+    )
+    with ThreadPoolExecutor() as pool:
+        findings = list(pool.map(inspect, pairs))
+    problems = [finding.problem for finding in findings if finding.problem]
+    if problems:
+        raise DatasetFilesError(
+            f"{len(problems)} photos of the data set cannot be used:\n  {listed(problems)}"
+            + _hint_at_other_values(findings, num_classes)
+        )
+    unlabelled = sorted({ignore_index, 0, UNLABELLED} if reduce_zero_label else {ignore_index})
+    silent = [
+        str(finding.label_path)
+        for finding in findings
+        if finding.pixels.sum() == finding.pixels[unlabelled].sum()
+    ]
+    if silent:
+        warnings.warn(
+            f"{len(silent)} label maps have no labelled pixel, and teach the cross entropy "
+            f"nothing:\n  {listed(silent)}",
+            stacklevel=2,
+        )
+    if findings and len(silent) < len(findings) and not reduce_zero_label:
+        pixels = sum(finding.pixels for finding in findings)
+        if doubt := doubt_about(pixels, scribbles, ignore_index):
+            warnings.warn(doubt, stacklevel=2)
+
+
+def doubt_about(pixels: np.ndarray, scribbles: bool, ignore_index: int = UNLABELLED) -> str | None:
+    """What is odd about the labels of a whole set, if another value may stand for unlabelled.
+
+    Args:
+        pixels: (256,) numbers of pixels of each label.
+        scribbles: whether most pixels should be unlabelled.
+        ignore_index: the label of those.
+    """
+    present = np.flatnonzero(pixels).tolist()
+    if present == [0, UNLABELLED] and ignore_index == UNLABELLED:
+        return (
+            "All label maps hold 0 and 255 alone, that is class 0 and unlabelled. If 255 stands "
+            "for a class here, as in binary masks, make it 1"
+        )
+    if scribbles and not pixels[ignore_index] and pixels[0] > pixels.sum() / 2:
+        return (
+            f"No pixel is unlabelled ({ignore_index}), and most are labelled 0. If 0 stands for "
+            "unlabelled, say reduce_zero_label=True, with classes that count from 1; if another "
+            "value does, say ignore_index"
+        )
+    return None
+
+
+def _hint_at_other_values(findings: list[Finding], num_classes: int) -> str:
+    unknown = {finding.unknown for finding in findings}
+    if len(unknown) > 1 or None in unknown:
+        return ""
+    (label,) = unknown
+    hint = f"\nAll of them hold the label {label}: if it stands for unlabelled, say "
+    hint += f"ignore_index={label}"
+    if label == num_classes:
+        hint += "; if 0 does, and the classes count from 1, say reduce_zero_label=True"
+    return hint
+
+
+def listed(names: list[str]) -> str:
+    """The names a line each, as far as a person would read them."""
+    more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return "\n  ".join(names[:MAX_NAMES] + more)
+
+
+def inspect_pair(
+    pair: tuple[Path, Path],
+    num_classes: int,
+    ignore_index: int,
+    reduce_zero_label: bool,
+    loader: LoadImageFromFile,
+) -> Finding:
+    """What is wrong with a photo and its label map, or else how many pixels each label has."""
+    photo, label_path = pair
+    found = partial(Finding, label_path)
+    try:
+        size = photo_size(photo, loader)
+    except OSError as error:
+        return found(str(error))
+    try:
+        check_regular(label_path)
+        with Image.open(label_path) as image:
+            image.load()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        return found(str(error) if missing else f"{label_path}: unreadable ({error})")
+    except Exception as error:  # Pillow raises a score of types for broken files.
+        return found(f"{label_path}: unreadable ({reason(error)})")
+    if len(image.getbands()) != 1:
+        return found(f"{label_path}: {len(image.getbands())} channels where a label map has one")
+    try:
+        labels = labels_of(image, label_path)
+    except ValueError as error:
+        return found(str(error))
+    if labels.shape != size:
+        sizes = f"{labels.shape[::-1]} pixels, its photo {photo.name} has {size[::-1]}"
+        return found(f"{label_path}: {sizes}")
+    pixels = np.bincount(labels.ravel(), minlength=256)
+    classes = standardize(np.arange(256, dtype=np.uint8), ignore_index, reduce_zero_label)
+    unknown = np.flatnonzero(pixels * ((classes >= num_classes) & (classes != UNLABELLED)))
+    if len(unknown):
+        label = unknown[-1].item()
+        text = f"{label_path}: label {label}, which is none of the {num_classes} classes"
+        return found(text, unknown=label)
+    return found(pixels=pixels)
