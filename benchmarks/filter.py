@@ -1,4 +1,4 @@
-"""What the filter costs on the CPU: its stages, the floor of a copy, threads, the whole layer.
+"""What filter and loss cost on the CPU: stages, the floor of a copy, threads, from the logits.
 
     python benchmarks/filter.py --json filter.json
 
@@ -6,7 +6,7 @@ The floor is the time of memcpy for the image and the values on one thread. Filt
 take turns on the same sets of images, values and results, which together are several times larger
 than the caches: none of them finds its data where the one before left it. One thread is measured
 by its own processor time, which other processes disturb little; two threads are measured by the
-clock on the wall, which needs a quiet machine; the layer by both. What is compared gets the same
+clock on the wall, which needs a quiet machine; the loss by both. What is compared gets the same
 photos: they differ by half in their times. Tables show medians, of photos their mean; `--json` has
 the time of every repetition.
 """
@@ -36,14 +36,20 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmseg_rloss.ops import DenseCRFLoss, bilateral_filter
+from mmseg_rloss.ops import (
+    DenseCRFLoss,
+    Scene,
+    bilateral_filter,
+    scaled_probabilities,
+    set_num_threads,
+)
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.backends.reference import lattice as reference
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared/voc_animals/JPEGImages"
 SIGMA_RGB = 15.0
 ROTATED_BYTES = 256 << 20  # several times the last-level cache
-LAYER = {"batch": 12, "size": 513, "classes": 21, "scale_factor": 0.5, "sigma_xy": 100.0}
+LOSS = {"batch": 12, "size": 513, "classes": 21, "scale_factor": 0.5, "sigma_xy": 100.0}
 LINEARITY_SIZES = (257, 513, 1025, 2048)
 LINEARITY_CHANNELS = (1, 8, 21, 32, 64, 150)
 MEMORY_CASES = ((513, 21), (513, 150), (2048, 21))  # size, channels
@@ -81,7 +87,7 @@ def main() -> None:
         for batch in (1, 2, 12)
     }
     show.threads(threads, options)
-    show.layer(time_layer(photos, options), options)
+    show.loss(time_loss(photos, options), options)
     show.linearity("pixels", [(size, options.channels) for size in LINEARITY_SIZES], photos)
     show.linearity("channels", [(257, channels) for channels in LINEARITY_CHANNELS], photos)
     show.memory([(*case, *peak_memory(*case)) for case in MEMORY_CASES])
@@ -155,20 +161,13 @@ def sigma_xy(size: int) -> float:
     return float(round(50 * size / 257))
 
 
-def run_native(case: Case, num_threads: int) -> dict[str, float]:
-    """Filter a case; returns the seconds of each stage."""
-    size = case.image.shape[-1]
-    return native._native.filter(
-        case.image.flatten(2).numpy(),
-        SIGMA_RGB,
-        sigma_xy(size),
-        size,
-        case.values.flatten(2).numpy(),
-        case.result.flatten(2).numpy(),
-        "both",
-        num_threads,
-        native.instruction_sets()[-1],
-    )
+def run_native(case: Case, threads: int) -> dict[str, float]:
+    """Build the lattice of a case and filter on it; returns the seconds of each stage."""
+    set_num_threads(threads)
+    lattice = native.build(case.image, SIGMA_RGB, sigma_xy(case.image.shape[-1])).native
+    values, result = case.values.flatten(2).numpy(), case.result.flatten(2).numpy()
+    lattice.filter(values, result, "both", threads, native.instruction_sets()[-1])
+    return lattice.stage_seconds()
 
 
 def run_memcpy(case: Case, spare: Tensor) -> None:
@@ -199,8 +198,10 @@ def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times
         times.setdefault("memcpy", []).append(copied)
     for _ in range(min(options.repeats, 3)):
         image, values, _ = next(cases)[0]
-        arguments = image, values, SIGMA_RGB, sigma_xy(size), "both"
-        twin, _ = timed(time.thread_time, reference.bilateral_filter, *arguments)
+        sigmas = SIGMA_RGB, sigma_xy(size)
+        built, lattice = timed(time.thread_time, reference.build, image, *sigmas)
+        filtered, _ = timed(time.thread_time, reference.filter, lattice, values, "both")
+        twin = built + filtered
         times.setdefault("plain PyTorch", []).append(twin)
     return times
 
@@ -216,38 +217,40 @@ def time_threads(photos: Photos, batch: int, size: int, options: argparse.Namesp
     return times
 
 
-def time_layer(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
-    """The layer, forward and backward, and the parts of it that other functions do.
+def time_loss(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
+    """The DenseCRF loss from logits, forward and backward, its parts, and the same by torch.
 
     By the clock on the wall, and by the time of all processors that worked on it.
     """
-    batch, size, scale = LAYER["batch"], LAYER["size"], LAYER["scale_factor"]
+    batch, size, scale = LOSS["batch"], LOSS["size"], LOSS["scale_factor"]
     torch.set_num_threads(options.threads)
-    threads = {"num_threads": options.threads}
+    set_num_threads(options.threads)
     image, region = photos.batch(batch, size), torch.ones(batch, size, size)
-    logits = torch.randn(batch, LAYER["classes"], size, size)
-    segmentation = logits.softmax(dim=1).requires_grad_()
-    layer = DenseCRFLoss(2e-9, SIGMA_RGB, LAYER["sigma_xy"], scale, **threads)
-    small_image = F.interpolate(image, scale_factor=scale)
+    logits = torch.randn(batch, LOSS["classes"], size, size, requires_grad=True)
+    layer = DenseCRFLoss(2e-9, SIGMA_RGB, LOSS["sigma_xy"], scale)
+    scene = Scene(image, region)
+    small = scene.region(scale, logits)
+    lattice = scene.lattice(*layer.bandwidths)
+    values = scaled_probabilities(logits.detach(), small, scale)
 
-    def resize() -> Tensor:
-        return F.interpolate(segmentation, scale_factor=scale, mode="bilinear")
+    def gradient(value: Tensor, grad: Tensor | None = None) -> None:
+        torch.autograd.grad(value, logits, grad)
 
-    small = resize()
-    grad = torch.rand_like(small)
-    sigmas = SIGMA_RGB, LAYER["sigma_xy"] * scale
     parts = {
-        "layer": lambda: layer(image, segmentation, region).backward(),
-        "filter": lambda: bilateral_filter(small_image, small.detach(), *sigmas, **threads),
-        "bilinear resizing": resize,
-        "its backward": lambda: small.backward(grad, retain_graph=True),
+        "from logits": lambda: gradient(layer.from_logits(Scene(image, region), logits)),
+        "by torch's softmax and scaling": lambda: gradient(
+            layer(image, logits.softmax(dim=1), region)
+        ),
+        "torch's softmax alone": lambda: gradient(logits.softmax(dim=1), logits.detach()),
+        "probabilities": lambda: gradient(scaled_probabilities(logits, small, scale), values),
+        "lattice": lambda: Scene(image, region).lattice(*layer.bandwidths),
+        "filter and sums": lambda: lattice.associate(values, small),
     }
     clocks = {"wall": time.perf_counter, "processors": time.process_time}
     times: dict[str, Times] = {clock: {name: [] for name in parts} for clock in clocks}
-    for _ in track(range(max(3, options.repeats // 3)), "layer", transient=True):
+    for _ in track(range(max(3, options.repeats // 3)), "loss", transient=True):
         for name, part in parts.items():
             for clock, now in clocks.items():
-                segmentation.grad = None
                 times[clock][name].append(timed(now, part)[0])
     torch.set_num_threads(1)
     return times
@@ -271,10 +274,11 @@ def peak_memory(size: int, channels: int) -> tuple[float, float]:
 def _peak_memory(size: int, channels: int) -> tuple[float, float]:
     photos = Photos(None)
     image, values = photos.batch(1, size), torch.rand(1, channels, size, size)
-    bilateral_filter(image[..., :9, :9], values[..., :9, :9], SIGMA_RGB, 9.0, num_threads=1)
+    set_num_threads(1)
+    bilateral_filter(image[..., :9, :9], values[..., :9, :9], SIGMA_RGB, 9.0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew here
     before = _status("VmRSS")
-    bilateral_filter(image, values, SIGMA_RGB, sigma_xy(size), num_threads=1)
+    bilateral_filter(image, values, SIGMA_RGB, sigma_xy(size))
     return values.nbytes / 2**20, (_status("VmHWM") - before) / 2**10
 
 
@@ -332,21 +336,22 @@ class Show:
             figures[name] = times
         self._print(table, "threads", figures)
 
-    def layer(self, times: dict[str, Times], options: argparse.Namespace) -> None:
+    def loss(self, times: dict[str, Times], options: argparse.Namespace) -> None:
         table = Table(
-            *("part", "ms", "ms of all processors"),
-            title="The layer without the softmax, forward and backward: "
-            f"{LAYER['batch']} x {LAYER['size']}x{LAYER['size']}x{LAYER['classes']}, "
-            f"scale {LAYER['scale_factor']}, {options.threads} threads",
+            *("part", "ms", "ms of all processors", "share of the time by torch"),
+            title="The loss, forward and backward: "
+            f"{LOSS['batch']} x {LOSS['size']}x{LOSS['size']}x{LOSS['classes']}, "
+            f"scale {LOSS['scale_factor']}, {options.threads} threads",
         )
-        columns = []
-        for clock in times.values():
-            middle = {name: median(durations) for name, durations in clock.items()}
-            whole = middle.pop("layer")
-            columns.append({**middle, "the rest": whole - sum(middle.values()), "all": whole})
-        for name in columns[0]:
-            table.add_row(name, *(f"{column[name]:.0f}" for column in columns))
-        self._print(table, "layer", times)
+        wall, processors = (
+            {name: median(durations) for name, durations in clock.items()}
+            for clock in times.values()
+        )
+        by_torch = wall["by torch's softmax and scaling"]
+        for name in wall:
+            share = f"{wall[name] / by_torch:.2f}"
+            table.add_row(name, f"{wall[name]:.0f}", f"{processors[name]:.0f}", share)
+        self._print(table, "loss", times)
 
     def linearity(self, what: str, cases: list[tuple[int, int]], photos: Photos) -> None:
         table = Table("case", "ms", "ns per pixel and channel", title=f"One thread, more {what}")

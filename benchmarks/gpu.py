@@ -40,7 +40,7 @@ from torch.profiler import ProfilerActivity, profile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is imported
-from mmseg_rloss.ops import DenseCRFLoss, Lattice, Scene, scaled_probabilities
+from mmseg_rloss.ops import DenseCRFLoss, Lattice, Scene
 from mmseg_rloss.ops.backends import reference, select, triton
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,7 +114,8 @@ def machine(device: torch.device) -> dict[str, str]:
     found = {"date": f"{datetime.now(timezone.utc):%Y-%m-%d}", "python": platform.python_version()}
     found["torch"] = torch.__version__
     found["triton"] = version("triton") if triton.is_available() else "none"
-    found["kernels"] = select(device).__name__.rpartition(".")[2]
+    on_cpu = "triton" if triton.is_available() else "reference"
+    found["kernels"] = "triton" if select(device) is triton else on_cpu
     found["kernels_of_the_host"] = select(torch.device("cpu")).__name__.rpartition(".")[2]
     on_gpu = device.type == "cuda"
     found["device"] = torch.cuda.get_device_name(device) if on_gpu else platform.machine()
@@ -150,10 +151,10 @@ def draw_photos(setting: Setting) -> Tensor:
 def parity(device: torch.device) -> dict[str, float]:
     """Relative differences between ``device`` and the CPU."""
     on_gpu = device.type == "cuda"
-    # The interpreter would take minutes for golden images and large ones.
-    kernels = triton if on_gpu or triton.is_available() else reference
-    paths = sorted((ROOT / "tests" / "data").glob("*.npz")) if on_gpu else []
+    paths = sorted((ROOT / "tests" / "data").glob("*.npz"))
     errors = {f"golden {path.stem}": golden_error(path, device) for path in paths}
+    # Without a GPU, the kernels run in the interpreter, on a few pixels.
+    kernels = triton if on_gpu or triton.is_available() else reference
     num_images, num_pixels = (2, 5000) if on_gpu else (1, 10)
     for dim, num_channels in enumerate((1, 2, 3, 4, 21, 33, 100, 150), start=1):
         num_channels = num_channels if on_gpu else dim
@@ -232,11 +233,19 @@ class Clock:
         size = 1 << (29 if device.type == "cuda" else 20)
         self.busy = torch.rand(2, size, device=device)
 
-    def milliseconds(self, function: Callable[[], object], occupy: int = 20) -> float:
-        """``occupy`` copies of 2 GB keep a GPU busy while the host launches."""
+    def milliseconds(
+        self,
+        function: Callable[..., object],
+        before: Callable[[], object] | None = None,
+        occupy: int = 20,
+    ) -> float:
+        """``occupy`` copies of 2 GB keep a GPU busy while the host launches.
+
+        What ``before`` returns, not timed and ahead of them, is the argument of ``function``.
+        """
         for _ in range(min(3, self.repeats)):
-            function()
-        return median(self._once(function, occupy) for _ in range(self.repeats))
+            self._once(function, before, occupy=0)
+        return median(self._once(function, before, occupy) for _ in range(self.repeats))
 
     def wall_milliseconds(self, function: Callable[[], object], calls: int = 10) -> float:
         """Of a call, when one follows another."""
@@ -263,16 +272,19 @@ class Clock:
     def _copy(self) -> None:
         self.busy[0].copy_(self.busy[1])
 
-    def _once(self, function: Callable[[], object], occupy: int) -> float:
+    def _once(
+        self, function: Callable[..., object], before: Callable[[], object] | None, occupy: int
+    ) -> float:
+        arguments = () if before is None else (before(),)
         if self.device.type == "cpu":
             start = time.perf_counter()
-            function()
+            function(*arguments)
             return (time.perf_counter() - start) * 1e3
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         for _ in range(occupy):
             self._copy()
         begin.record()
-        function()
+        function(*arguments)
         end.record()
         end.synchronize()
         return begin.elapsed_time(end)
@@ -310,7 +322,7 @@ def measure(setting: Setting, image: Tensor, repeats: int) -> dict[str, object]:
     report: dict[str, object] = {"copy_gb_per_s": clock.bandwidth() * 1e-9}
     print(f"\ncopy bandwidth: {report['copy_gb_per_s']:.0f} GB/s, read and written")
     report["loss_ms"] = loss_times(setting, image, clock)
-    print_table("the loss from logits, forward and backward: ms", report["loss_ms"], "{:.3f}")
+    print_table("forward and backward of the loss: ms", report["loss_ms"], "{:.3f}")
     if device.type == "cuda":
         ours = loss_call(setting, image, torch.float32)
         kernels = kernels_of(ours, device)
@@ -347,27 +359,26 @@ def loss_call(
 
 
 def loss_times(setting: Setting, image: Tensor, clock: Clock) -> dict[str, float]:
-    calls = {
-        "from float32 logits": loss_call(setting, image, torch.float32),
-        "from bfloat16 logits": loss_call(setting, image, torch.bfloat16),
-        "with torch's softmax and scaling": loss_call(setting, image, torch.float32, by_torch=True),
-    }
-    times = {name: clock.milliseconds(call) for name, call in calls.items()}
     region = torch.ones(len(image), *image.shape[2:], device=image.device)
-    scene, layer = Scene(image, region), setting.layer()
-    logits = torch.randn(len(image), setting.classes, *image.shape[2:], device=image.device)
-    small = scene.region(setting.scale_factor, logits)
-    values = scaled_probabilities(logits, small, setting.scale_factor)
-    lattice = scene.lattice(*layer.bandwidths)
-    lattice.associate(values, small)  # links it
-    times["the lattice alone"] = clock.milliseconds(
-        lambda: Scene(image, region).lattice(*layer.bandwidths)
-    )
-    times["the probabilities alone"] = clock.milliseconds(
-        lambda: scaled_probabilities(logits, small, setting.scale_factor)
-    )
-    times["filter and sums alone"] = clock.milliseconds(lambda: lattice.associate(values, small))
-    times["wall, call after call"] = clock.wall_milliseconds(calls["from float32 logits"])
+    layer, times = setting.layer(), {}
+
+    def scene() -> Scene:
+        """With its lattice, which is built ahead of the network in a training."""
+        ahead = Scene(image, region)
+        ahead.lattice(*layer.bandwidths)
+        return ahead
+
+    for dtype in (torch.float32, torch.bfloat16):
+        shape = len(image), setting.classes, *image.shape[2:]
+        logits = torch.randn(shape, device=image.device, dtype=dtype).requires_grad_()
+        times[f"from {dtype} logits, after the lattice".replace("torch.", "")] = clock.milliseconds(
+            lambda ahead, z=logits: torch.autograd.grad(layer.from_logits(ahead, z), z), scene
+        )
+    times["the lattice"] = clock.milliseconds(scene)
+    by_torch = loss_call(setting, image, torch.float32, by_torch=True)
+    times["all with torch's softmax and scaling"] = clock.milliseconds(by_torch)
+    alone = loss_call(setting, image, torch.float32)
+    times["wall of all, call after call"] = clock.wall_milliseconds(alone)
     return times
 
 

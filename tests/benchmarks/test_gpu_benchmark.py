@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,25 +30,29 @@ def run(tree, *options):
 
 
 def test_measures_everything_and_writes_it(bare_tree):
-    done, report = run(bare_tree, "--classes", "3")
+    folder = bare_tree / "photos"
+    folder.mkdir()
+    Image.new("RGB", (40, 30), (200, 30, 90)).save(folder / "photo.png")
+    done, report = run(bare_tree, "--classes", "3", "--data", folder)
     assert done.returncode == 0, done.stderr
     assert report["setting"]["classes"] == 3 and report["setting"]["scale_factor"] == 0.5
-    assert report["machine"]["filter"] == "Triton"
-    assert report["machine"]["filter_of_the_host"] == "plain PyTorch"
-    assert len([name for name in report["parity"] if name.startswith("golden")]) == 6
-    assert len([name for name in report["parity"] if "dimensions" in name]) == 8
-    assert all(error < 1e-5 for error in report["parity"].values())
-    stages = {"lattice", "pack", "splat", "blur", "slice", "the filter in plain PyTorch"}
-    assert stages <= report["stages_ms"].keys()
-    loss = report["loss_ms"]
-    assert loss.keys() == {"forward", "forward and backward", "through the host", "floor"}
-    assert len(report["step_ms"]) == 4
-    figures = [*report["stages_ms"].values(), *loss.values(), *report["step_ms"].values()]
-    assert all(figure > 0 for figure in figures)
-    (share,) = (row["measured"] for name, row in report["targets"].items() if "share" in name)
-    assert share == loss["forward and backward"] / min(report["step_ms"].values())
-    for name in [*report["parity"], *report["stages_ms"], *report["step_ms"]]:
+    assert report["machine"]["kernels"] == "triton"
+    assert report["machine"]["kernels_of_the_host"] == "reference"
+    parity = report["parity"]
+    assert len([name for name in parity if name.startswith("golden")]) == 6
+    assert len([name for name in parity if "dimensions" in name]) == 8
+    assert len([name for name in parity if name.startswith("loss")]) == 3
+    assert all(error < 1e-5 for error in parity.values())
+    assert len(report["loss_ms"]) == 5 and min(report["loss_ms"].values()) > 0
+    steps = {name: row for name, row in report["step"].items() if name != "network"}
+    assert len(steps) == 8 and all(row["wall"] > 0 for row in steps.values())
+    for name in [*parity, *report["loss_ms"], *steps]:
         assert name in done.stdout
+
+
+def test_a_folder_without_photos_is_refused(bare_tree):
+    done, _ = run(bare_tree, "--data", bare_tree / "benchmarks")
+    assert done.returncode == 1 and "--data" in done.stderr
 
 
 def test_times_nothing_where_the_filter_is_wrong(bare_tree):
@@ -59,7 +64,7 @@ def test_times_nothing_where_the_filter_is_wrong(bare_tree):
     assert done.returncode == 1
     assert "golden odd_size" in done.stderr and "voc_half" not in done.stderr
     assert report["parity"]["golden odd_size"] > 1e-5
-    assert "stages_ms" not in report and "loss_ms" not in report
+    assert "loss_ms" not in report and "step" not in report
 
 
 def test_says_what_to_do_without_a_gpu(bare_tree):
