@@ -82,11 +82,11 @@ def main() -> None:
     report: dict[str, object] = {"machine": machine(device), "setting": setting._asdict()}
     print(json.dumps(report, indent=2), flush=True)
 
+    image = read_photos(args.data, setting) if args.data else draw_photos(setting)
     report["parity"] = parity(device)
     print_table("parity: relative difference", report["parity"], "{:.1e}")
     wrong = [name for name, error in report["parity"].items() if not error < TOLERANCE]
     if not wrong:
-        image = read_photos(args.data, setting) if args.data else draw_photos(setting)
         report.update(measure(setting, image.to(device), args.repeats))
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -408,8 +408,8 @@ def steps(setting: Setting, image: Tensor, clock: Clock) -> dict[str, object]:
     print(f"\ntraining step of {trainer.network}")
     print(f"  {'':34} {'wall ms':>9} {'device ms':>9} {'peak GB':>8}")
     report: dict[str, object] = {"network": trainer.network}
-    for layout in (torch.contiguous_format, torch.channels_last):
-        for bfloat16 in (False, True):
+    for layout in (torch.contiguous_format, torch.channels_last)[: 2 if on_gpu else 1]:
+        for bfloat16 in (False, True)[: 2 if on_gpu else 1]:
             for with_loss in (False, True):
                 name = "channels last" if layout is torch.channels_last else "NCHW"
                 name += ", bfloat16" if bfloat16 else ", float32"

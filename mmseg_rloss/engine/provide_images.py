@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models import RegularizedLoss
-from ..models.data_preprocessor import check_grey_levels, scene_of
+from ..models.data_preprocessor import GREY_LEVELS, RangeCheck, scene_of
 
 
-def provide_images(model: nn.Module) -> ImageProvider:
+def provide_images(
+    model: nn.Module, *, value_range: Sequence[float] | None = GREY_LEVELS
+) -> ImageProvider:
     """Provide every RegularizedLoss in a segmentor with its images, from now on.
 
     Each forward in mode ``loss`` gets the batch as 0-255 RGB, computed back from the data
@@ -28,20 +30,24 @@ def provide_images(model: nn.Module) -> ImageProvider:
 
     Args:
         model: The segmentor, or what wraps it (distributed, compiled).
+        value_range: The least and the largest value of the images as they are loaded; others are
+            refused, on a GPU one batch late. The losses' ``sigma_rgb`` has the same unit: of 16-bit
+            images, (0, 65535), it is 257 times that of 8-bit ones. None lets any pass.
 
     Returns:
         A handle whose ``remove()`` ends it. It also serves as a context manager.
 
     Raises:
         TypeError: ``model`` holds no segmentor.
+        ValueError: ``value_range`` does not rise.
     """
-    return ImageProvider(model)
+    return ImageProvider(model, value_range)
 
 
 class ImageProvider:
     """The handle that :func:`provide_images` returns."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, value_range: Sequence[float] | None) -> None:
         segmentor = find_segmentor(model)
         self._losses = [loss for loss in segmentor.modules() if isinstance(loss, RegularizedLoss)]
         if not self._losses:
@@ -50,7 +56,7 @@ class ImageProvider:
                 "with images: list dict(type='DenseCRFLoss') in loss_decode of a head",
                 stacklevel=3,
             )
-        self._range_checked = False
+        self._check_range = RangeCheck(value_range)
         self._handles = [
             segmentor.register_forward_pre_hook(self._provide, with_kwargs=True),
             segmentor.register_forward_hook(self._take_back, always_call=True),
@@ -74,11 +80,11 @@ class ImageProvider:
         inputs, data_samples = call.arguments["inputs"], call.arguments["data_samples"]
         region_of_interest = regions_of_interest(inputs, data_samples)
         scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor)
-        if not self._range_checked:
-            check_grey_levels(scene.image())
-            self._range_checked = True
+        # A quarter of the pixels tells as much as all.
+        scale_factor = 0.5 if min(scene.size) > 1 else 1.0
+        self._check_range(scene.image(scale_factor), scene.region(scale_factor, inputs))
         for loss in self._losses:
-            loss.provide(scene)
+            loss.provide_scene(scene)
 
     def _take_back(self, segmentor: BaseModel, args: tuple, output: object) -> None:
         for loss in self._losses:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Integral, Real
 
+import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def check_positive(name: str, value: float) -> None:
@@ -30,16 +33,22 @@ def check_finite(name: str, value: float) -> None:
 
 
 def _check_number(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__} {value!r}")
 
 
 def check_count(name: str, value: int) -> None:
     """Raise unless ``value`` is an integer from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if value < 0:
         raise ValueError(f"{name} must be 0 or more, not {value}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raise unless ``value`` is True or False: the string 'False' would count as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__} {value!r}")
 
 
 def check_tensor(name: str, tensor: Tensor, axes: tuple[str, ...]) -> None:
@@ -83,6 +92,15 @@ def check_constant(name: str, tensor: Tensor) -> None:
         raise ValueError(
             f"{name} must not require a gradient: the filter is differentiable in values alone. "
             f"Pass {name}.detach(), or use gaussian_filter_exact"
+        )
+
+
+def check_reverse_mode(tensor: Tensor) -> None:
+    """Raise for a tensor with a tangent: an op would drop it without a word."""
+    if not torch.compiler.is_compiling() and forward_ad.unpack_dual(tensor).tangent is not None:
+        raise NotImplementedError(
+            "forward-mode differentiation (torch.func.jvp) is not supported: use reverse mode, "
+            "torch.autograd.grad or torch.func.vjp; the filter is linear in its values"
         )
 
 

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from . import backends
 from .backends.reference.lattice import BLUR_ASCENDING, BLUR_BOTH, BLUR_DESCENDING
-from .checks import check_constant, check_positive, check_same, check_tensor, check_values
+from .checks import (
+    check_constant,
+    check_positive,
+    check_reverse_mode,
+    check_same,
+    check_tensor,
+    check_values,
+)
 from .probabilities import backward_op
 
 
@@ -115,6 +122,7 @@ class Lattice:
             values: (N, K, *S) as in :meth:`filter`.
             region: (N, *S) in the type of ``values``; constant for the gradient.
         """
+        check_reverse_mode(values)
         values, region = values.to(self.dtype), region.to(self.dtype)
         return Associations(*_associate_op(*self._arguments, values, region, *self._bandwidths))
 
@@ -128,6 +136,7 @@ class Lattice:
             region: (N, h, w) as there, in the type of the lattice; constant for the gradient.
             scale_factor: In (0, 1]; the lattice is that of the images at this scale.
         """
+        check_reverse_mode(logits)
         maps = logits, region, scale_factor
         return Associations(*_associate_logits_op(*self._arguments, *maps, *self._bandwidths))
 
@@ -144,6 +153,7 @@ class Lattice:
         return self._planes, self._token
 
     def _check(self, values: Tensor) -> None:
+        check_reverse_mode(values)
         axes = ("N", "K", "P") if self._planes.ndim == 3 else ("N", "K", "H", "W")
         check_values(values, axes)
         check_same("features" if self._planes.ndim == 3 else "image", self._planes, values)

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_energy_maps, check_energy_parameters, check_finite, check_positive
+from .checks import (
+    check_energy_maps,
+    check_energy_parameters,
+    check_finite,
+    check_flag,
+    check_positive,
+)
 from .energies import densecrf_energy, gated_energy, kernel_cut_energy, normalized_cut_energy
 from .lattice import Lattice
 from .scene import Scene, scale_nearest
@@ -188,6 +194,7 @@ def _energy_of_probabilities(
 ) -> Tensor:
     """An energy of full-size probabilities; ``maps`` are the arguments by their names."""
     check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
+    sigma_rgb, sigma_xy, scale_factor = float(sigma_rgb), float(sigma_xy), float(scale_factor)
     check_energy_maps(maps, scale_factor)
     image, segmentation, region_of_interest, *labels = maps.values()
     segmentation = segmentation.to(torch.promote_types(segmentation.dtype, torch.float32))
@@ -228,10 +235,10 @@ class EnergyLayer(nn.Module):
         super().__init__()
         check_finite("weight", weight)
         check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
-        self.weight = weight
-        self.sigma_rgb = sigma_rgb
-        self.sigma_xy = sigma_xy
-        self.scale_factor = scale_factor
+        self.weight = float(weight)
+        self.sigma_rgb = float(sigma_rgb)
+        self.sigma_xy = float(sigma_xy)
+        self.scale_factor = float(scale_factor)
 
     def energy(self, segmentation: Segmentation, affinities: Lattice, *labels: Tensor) -> Tensor:
         """The energy (``energies.py``) that a subclass weighs."""
@@ -250,6 +257,9 @@ class EnergyLayer(nn.Module):
 
         Returns:
             A scalar, as the loss of the same probabilities returns it.
+
+        Raises:
+            ValueError: Logits are not finite. On a GPU, which is not waited for, the loss is NaN.
         """
         if logits.shape[2:] != scene.size:
             logits = F.interpolate(logits.to(_compute_type(logits)), scene.size, mode="bilinear")
@@ -259,7 +269,14 @@ class EnergyLayer(nn.Module):
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
         labels = () if seg_label is None else (seg_label,)
         labels = (_scale_labels(label, self.scale_factor, region) for label in labels)
-        return self.weight * self.energy(segmentation, affinities, *labels)
+        try:
+            return self.weight * self.energy(segmentation, affinities, *labels)
+        except ValueError as error:  # the filter refuses them, on the CPU
+            raise ValueError(
+                f"the logits that {type(self).__name__} is computed from must be finite (-inf "
+                "stands for the probability 0), but NaN or infinity is among them: the training "
+                "has diverged. Lower the learning rate or the weight of the loss"
+            ) from error
 
     @property
     def bandwidths(self) -> tuple[float, float, float]:
@@ -299,6 +316,7 @@ class DenseCRFLoss(EnergyLayer):
         normalize: bool = False,
     ) -> None:
         super().__init__(weight, sigma_rgb, sigma_xy, scale_factor)
+        check_flag("normalize", normalize)
         self.normalize = normalize
 
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:

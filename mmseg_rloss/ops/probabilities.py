@@ -7,6 +7,7 @@ from torch import Tensor
 
 from . import backends
 from .backends.layout import logits_layout
+from .checks import check_reverse_mode
 
 
 def scaled_probabilities(logits: Tensor, region: Tensor, scale_factor: float) -> Tensor:
@@ -17,7 +18,7 @@ def scaled_probabilities(logits: Tensor, region: Tensor, scale_factor: float) ->
     but the logits, of which the softmax is computed anew. Sums are formed in float32, or in
     float64 for float64 logits: the compute type below.
 
-    The callers have checked the arguments: nothing is raised here.
+    The callers have checked the arguments.
 
     Args:
         logits: (N, K, H, W) of float16, bfloat16, float32 or float64, on any device. -inf stands
@@ -33,6 +34,7 @@ def scaled_probabilities(logits: Tensor, region: Tensor, scale_factor: float) ->
         with respect to ``logits``; the gradient is of their type and layout. In memory, channels
         are last on a GPU and planes are whole elsewhere.
     """
+    check_reverse_mode(logits)
     return _forward_op(logits, region, float(scale_factor))
 
 

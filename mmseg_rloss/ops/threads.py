@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 
 ENVIRONMENT_VARIABLE = "MMSEG_RLOSS_NUM_THREADS"
 
@@ -31,11 +32,11 @@ def set_num_threads(count: int | None) -> None:
     """
     global _chosen
     if count is not None:
-        if isinstance(count, bool) or not isinstance(count, int):
+        if isinstance(count, bool) or not isinstance(count, Integral):
             raise TypeError(f"count must be an int or None, not {type(count).__name__}")
         if not 1 <= count < 1 << 31:
             raise ValueError(f"count must be at least 1, not {count}: use None for all")
-    _chosen = count
+    _chosen = None if count is None else int(count)
 
 
 def num_threads() -> int:

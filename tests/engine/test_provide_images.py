@@ -302,18 +302,46 @@ def test_a_copy_of_the_model_is_provided_with_its_own_images():
     assert actual == expected
 
 
-@pytest.mark.parametrize(
-    "preprocessor",
-    [dict(), dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])],
-)
-def test_images_from_zero_to_one_are_refused_with_the_remedy(preprocessor):
+FRACTIONS = photos((16, 16))[0].astype(np.float32) / 255
+GREY = photos((16, 16))[0].astype(np.float32)
+WRONG_RANGES = {
+    "0 to 1": (FRACTIONS, {}, r"(?s)0 to 255.*divides them"),
+    "0 to 1, normalised": (
+        FRACTIONS,
+        dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+        r"(?s)0 to 255.*divides them",
+    ),
+    "z-scored": ((GREY - GREY.mean()) / GREY.std(), {}, r"(?s)from -\d.*value_range"),
+    "16 bits": (GREY * 257, {}, r"(?s)from .* to \d+e?.*value_range"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_RANGES)
+def test_images_of_another_range_are_refused_with_the_remedy_in_any_batch(name):
+    image, preprocessor, message = WRONG_RANGES[name]
     model = build_segmentor(**preprocessor)
-    images = [photo.astype(np.float32) / 255 for photo in photos((16, 16))]
-    with (
-        provide_images(model),
-        pytest.raises(ValueError, match=r"(?s)0 to 255.*divides them"),
-    ):
-        losses_of(model, packed_batch(images))
+    black = np.zeros_like(image)
+    with provide_images(model):
+        losses_of(model, packed_batch([black]))
+        with pytest.raises(ValueError, match=message):
+            losses_of(model, packed_batch([image]))
+
+
+@pytest.mark.parametrize("value_range", [None, (0, 65535)])
+def test_another_range_can_be_named(value_range):
+    model = build_segmentor()
+    with provide_images(model, value_range=value_range):
+        losses_of(model, packed_batch([GREY * 257]))
+    with provide_images(model, value_range=(0, 1)):
+        losses_of(model, packed_batch([FRACTIONS]))
+        with pytest.raises(ValueError, match="from 0 to 255, but .* 0 to 1"):
+            losses_of(model, packed_batch([GREY]))
+
+
+@pytest.mark.parametrize("value_range", [(1, 0), (0, float("nan"))])
+def test_a_range_that_does_not_rise_is_refused(value_range):
+    with pytest.raises(ValueError, match="value_range"):
+        provide_images(build_segmentor(), value_range=value_range)
 
 
 @pytest.mark.parametrize("preprocessor", [dict(), IMAGENET])

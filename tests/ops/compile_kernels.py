@@ -51,30 +51,29 @@ def compile_without_launching(kernel, grid, *arguments, **options) -> None:
 
 
 def compile_lattice() -> None:
-    for batch, dim, num_channels, num_pixels in (
-        (2, 8, 33, 50),
-        (1, 1, 1, 1),
-        (1, 5, 16, 64),
-    ):
+    for batch, dim, num_channels, num_pixels in ((2, 8, 33, 50), (1, 1, 1, 1)):
         planes = torch.rand(batch, dim, num_pixels)
         lattice = triton_lattice.build(planes, 1.0, None)
         triton_lattice.filter(lattice, torch.rand(batch, num_channels, num_pixels), "both")
-    for size in ((16, 16), (3, 1)):
-        image, values = torch.rand(12, 3, *size), torch.rand(12, 21, *size)
-        for memory_format in (torch.contiguous_format, torch.channels_last):
-            lattice = triton_lattice.build(image, 15.0, 50.0)
-            values = values.contiguous(memory_format=memory_format)
-            triton_lattice.associate(lattice, values, torch.ones(12, *size))
+    image, values = torch.rand(12, 3, 16, 16), torch.rand(12, 21, 16, 16)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        lattice = triton_lattice.build(image, 15.0, 50.0)
+        values = values.contiguous(memory_format=memory_format)
+        triton_lattice.associate(lattice, values, torch.ones(12, 16, 16))
 
 
 def compile_probabilities() -> None:
-    for num_channels in (1, 2, 21, 40):
-        for scale_factor, dtype in ((1.0, torch.float32), (0.5, torch.bfloat16)):
-            logits = torch.rand(2, num_channels, 6, 10, dtype=dtype)
-            region = torch.ones(2, int(6 * scale_factor), int(10 * scale_factor))
-            grad = triton_probabilities.forward(logits, region, scale_factor)
-            factors = grad.sum((2, 3)) if scale_factor == 1 else None
-            triton_probabilities.backward(grad, factors, logits, region, scale_factor)
+    for num_channels, scale_factor, dtype in (
+        (1, 0.5, torch.float32),
+        (21, 0.5, torch.float32),
+        (21, 1.0, torch.bfloat16),
+        (40, 0.7, torch.float32),
+    ):
+        logits = torch.rand(2, num_channels, 6, 10, dtype=dtype)
+        region = torch.ones(2, int(6 * scale_factor), int(10 * scale_factor))
+        grad = triton_probabilities.forward(logits, region, scale_factor)
+        factors = grad.sum((2, 3)) if scale_factor == 0.5 else None
+        triton_probabilities.backward(grad, factors, logits, region, scale_factor)
 
 
 def main() -> None:

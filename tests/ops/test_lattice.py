@@ -14,6 +14,7 @@ from mmseg_rloss.ops import (
     bilateral_filter,
     gaussian_filter_exact,
     permutohedral_filter,
+    scaled_probabilities,
     set_num_threads,
 )
 from mmseg_rloss.ops.backends.native import lattice as native
@@ -174,6 +175,20 @@ def test_exports():
     exported = torch.export.export(Filter(), (image, values)).module()
     other = photo(6, 5)
     assert torch.equal(exported(other, values), bilateral_filter(other, values, **SIGMAS))
+
+
+def test_forward_mode_is_refused_instead_of_being_zero():
+    image, values = photo(6, 5), torch.rand(1, 3, 6, 5)
+    lattice, region = Lattice.from_image(image, **SIGMAS), torch.ones(1, 6, 5)
+    for function in (
+        lattice.filter,
+        lambda v: lattice.associate(v, region).kept,
+        lambda v: lattice.associate_logits(v, region, 1.0).kept,
+        lambda v: scaled_probabilities(v, region, 1.0),
+    ):
+        with pytest.raises(NotImplementedError, match="reverse mode"):
+            torch.func.jvp(function, (values,), (values,))
+        torch.func.vjp(function, values)
 
 
 def as_matrix(symmetric: bool) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """What holds for every energy, as function and as layer."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from mmseg_rloss.ops import (
     NormalizedCutLoss,
     Scene,
     backends,
+    densecrf_loss,
 )
 from mmseg_rloss.ops.backends.native import lattice as native
 from tests.ops.affinities import SIGMAS, random_case
@@ -253,6 +255,31 @@ def test_a_scene_of_normalized_images_is_that_of_the_images():
 def test_parameters_are_checked_when_the_layer_is_built(kind, parameter, value):
     with pytest.raises((TypeError, ValueError), match=f"{parameter} must be"):
         kind(**PARAMETERS | {parameter: value})
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_numbers_of_numpy_are_numbers(kind):
+    case = random_case()
+    parameters = {name: kind(value) for name, value in (PARAMETERS | dict(scale_factor=1)).items()}
+    expected = DenseCRFLoss(**PARAMETERS | dict(scale_factor=1))(*case.maps)
+    torch.testing.assert_close(DenseCRFLoss(**parameters)(*case.maps), expected)
+    del parameters["weight"]
+    torch.testing.assert_close(2 * densecrf_loss(*case.maps, **parameters), expected)
+
+
+@pytest.mark.parametrize("normalize", ["False", 0, None])
+def test_normalize_is_a_flag(normalize):
+    with pytest.raises(TypeError, match="normalize must be True or False"):
+        DenseCRFLoss(**PARAMETERS, normalize=normalize)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_named_with_the_loss(layer, bad):
+    case = random_case()
+    logits = case.logits.float()
+    logits[0, 1, 2, 3] = bad
+    with pytest.raises(ValueError, match=f"logits that {type(layer).__name__} .* must be finite"):
+        from_logits(layer, case, logits)
 
 
 def test_the_parameters_are_shown(layer):

@@ -264,8 +264,9 @@ def test_opcheck(dtype, num_channels):
     arguments = logits.requires_grad_(), region, 0.5
     torch.library.opcheck(ops.scaled_probabilities, arguments)
     grad = torch.ones_like(scaled_probabilities(*arguments))
-    arguments = grad, logits.detach(), region, 0.5
-    torch.library.opcheck(ops.scaled_probabilities_backward, arguments)
+    for factors in (None, torch.ones(grad.shape[:2], dtype=grad.dtype)):
+        arguments = grad, factors, logits.detach(), region, 0.5
+        torch.library.opcheck(ops.scaled_probabilities_backward, arguments)
 
 
 def test_compiles_without_a_graph_break():

@@ -48,6 +48,7 @@ class DenseCRFVisualizationHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses; a compiled network would not notice it any later."""
+        self.after_train(runner)  # of a training that was interrupted
         if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
                 record = functools.partial(self._record, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -23,9 +24,13 @@ class ProvideImagesHook(Hook):
     See :func:`~mmseg_rloss.engine.provide_images`. It also tells at the start of the training if
     a head cannot use the loss or padding would pass for photo, and after the first iteration if a
     loss was never called.
+
+    Args:
+        value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, value_range: Sequence[float] | None = (0.0, 255.0)) -> None:
+        self._value_range = value_range
         self._provider: ImageProvider | None = None
         self._watches: dict[str, RemovableHandle] = {}
 
@@ -35,6 +40,7 @@ class ProvideImagesHook(Hook):
         Raises:
             ValueError: A head cannot use its loss, or the region of interest would be wrong.
         """
+        self._detach()  # from a training that was interrupted
         segmentor = find_segmentor(runner.model)
         check_heads(segmentor)
         losses = losses_by_name(segmentor)
@@ -47,7 +53,7 @@ class ProvideImagesHook(Hook):
                 logger="current",
                 level=logging.WARNING,
             )
-        self._provider = provide_images(runner.model)
+        self._provider = provide_images(runner.model, value_range=self._value_range)
         for name, loss in losses.items():
             unwatch = functools.partial(self._unwatch, name)
             self._watches[name] = loss.register_forward_pre_hook(unwatch)
@@ -73,7 +79,13 @@ class ProvideImagesHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Detach from the model."""
-        self._provider.remove()
+        self._detach()
+
+    def _detach(self) -> None:
+        if self._provider is not None:
+            self._provider.remove()
+        while self._watches:
+            self._unwatch(next(iter(self._watches)))
 
     def _unwatch(self, name: str, *call: Any) -> None:
         self._watches.pop(name).remove()

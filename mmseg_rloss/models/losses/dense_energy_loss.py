@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...ops import DenseEnergyLoss as DenseEnergyLayer
+from ...ops.checks import check_finite
 from ...ops.energies import UNLABELLED
 from .regularized_loss import RegularizedLoss
 
@@ -38,6 +39,7 @@ class DenseEnergyLoss(RegularizedLoss):
         scale_factor: float = 0.5,
         loss_name: str = "loss_dense_energy",
     ) -> None:
+        check_finite("loss_weight", loss_weight)
         layer = DenseEnergyLayer(loss_weight, sigma_rgb, sigma_xy, scale_factor)
         super().__init__(layer, loss_name)
 

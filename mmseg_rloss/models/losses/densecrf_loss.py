@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmseg.registry import MODELS
 
 from ...ops import DenseCRFLoss as DenseCRFLayer
+from ...ops.checks import check_finite, check_flag
 from .regularized_loss import RegularizedLoss
 
 
@@ -37,7 +38,9 @@ class DenseCRFLoss(RegularizedLoss):
         normalize: bool = False,
         loss_name: str = "loss_densecrf",
     ) -> None:
+        check_flag("normalize", normalize)
         if loss_weight is None:
             loss_weight = 1.5 if normalize else 1.5e-9
+        check_finite("loss_weight", loss_weight)
         layer = DenseCRFLayer(loss_weight, sigma_rgb, sigma_xy, scale_factor, normalize=normalize)
         super().__init__(layer, loss_name)

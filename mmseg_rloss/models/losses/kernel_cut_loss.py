@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmseg.registry import MODELS
 
 from ...ops import KernelCutLoss as KernelCutLayer
+from ...ops.checks import check_finite
 from .regularized_loss import RegularizedLoss
 
 
@@ -34,6 +35,7 @@ class KernelCutLoss(RegularizedLoss):
         densecrf_weight: float = 15.0,
         loss_name: str = "loss_kernel_cut",
     ) -> None:
+        check_finite("loss_weight", loss_weight)
         layer = KernelCutLayer(
             loss_weight, sigma_rgb, sigma_xy, scale_factor, densecrf_weight=densecrf_weight
         )

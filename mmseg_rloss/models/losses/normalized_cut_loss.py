@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmseg.registry import MODELS
 
 from ...ops import NormalizedCutLoss as NormalizedCutLayer
+from ...ops.checks import check_finite
 from .regularized_loss import RegularizedLoss
 
 
@@ -32,5 +33,6 @@ class NormalizedCutLoss(RegularizedLoss):
         scale_factor: float = 0.5,
         loss_name: str = "loss_normalized_cut",
     ) -> None:
+        check_finite("loss_weight", loss_weight)
         layer = NormalizedCutLayer(loss_weight, sigma_rgb, sigma_xy, scale_factor)
         super().__init__(layer, loss_name)

@@ -41,6 +41,7 @@ class RegularizedLoss(nn.Module):
         self.layer = layer
         self._loss_name = loss_name
         self._scene: Scene | None = None
+        self._suspended = False
 
     @property
     def loss_name(self) -> str:
@@ -61,18 +62,37 @@ class RegularizedLoss(nn.Module):
         """The batch whose logits come next, None where there is none."""
         return self._scene
 
-    def provide(self, scene: Scene) -> None:
+    def provide(self, image: Tensor, region_of_interest: Tensor) -> None:
+        """Hand over the batch whose logits come next.
+
+        Args:
+            image: (N, C, H, W), 0-255.
+            region_of_interest: (N, H, W), 1 on the pixels that show an image, 0 elsewhere.
+        """
+        self.provide_scene(Scene(image, region_of_interest))
+
+    def provide_scene(self, scene: Scene) -> None:
         """Hand over the batch whose logits come next, and build the lattice for them.
 
-        On a GPU the building goes on while the network computes the logits.
+        On a GPU the building goes on while the network computes the logits. Losses that get the
+        same scene share its lattices.
         """
         self._scene = scene
-        if self.loss_weight != 0:
+        if self._is_active:
             scene.lattice(*self.layer.bandwidths)
 
     def take_back(self) -> None:
-        """Forget the batch, so that its memory is free."""
+        """Forget the batch, so that its memory is free, and that the loss was suspended."""
         self._scene = None
+        self._suspended = False
+
+    def suspend(self) -> None:
+        """Be zero, and filter nothing, until the batch that comes next is taken back."""
+        self._suspended = True
+
+    @property
+    def _is_active(self) -> bool:
+        return self.loss_weight != 0 and not self._suspended
 
     def forward(
         self,
@@ -101,7 +121,7 @@ class RegularizedLoss(nn.Module):
         if self._scene is None:
             raise RuntimeError(_NO_IMAGES.format(loss=type(self).__name__))
         self._check_logits(seg_logits, self._scene)
-        if self.loss_weight == 0:
+        if not self._is_active:
             return _Nothing.apply(seg_logits)
         with torch.autocast(seg_logits.device.type, enabled=False):
             label = self.layer_label(seg_label, ignore_index, self._scene.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...ops import dense_crf_inference
-from ..data_preprocessor import check_grey_levels, scene_of
+from ..data_preprocessor import GREY_LEVELS, RangeCheck, scene_of
 from ..logits import to_logits, to_probabilities
 
 _PREDICT_SCORES = (MaskFormerHead, Mask2FormerHead, SideAdapterCLIPHead)
@@ -29,6 +30,7 @@ class DenseCRFMixin:
         dense_crf: Keyword arguments of :func:`~mmseg_rloss.ops.dense_crf_inference`; its defaults
             stand for those that are missing. The bandwidths of the position count pixels of the
             network's input.
+        value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
         *args: Those of the segmentor.
         **kwargs: Those of the segmentor.
 
@@ -37,7 +39,13 @@ class DenseCRFMixin:
         ValueError: A parameter is out of its range, or the head does not predict logits.
     """
 
-    def __init__(self, *args: Any, dense_crf: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        dense_crf: dict[str, Any] | None = None,
+        value_range: Sequence[float] | None = GREY_LEVELS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(self.decode_head, _PREDICT_SCORES):
             raise ValueError(
@@ -47,7 +55,7 @@ class DenseCRFMixin:
         self.dense_crf = dict(dense_crf or {})
         # Tells of a mistake in the parameters now, not after an epoch, when it first predicts.
         dense_crf_inference(torch.zeros(1, 1, 1, 1), torch.ones(1, 2, 1, 1) / 2, **self.dense_crf)
-        self._range_checked = False
+        self._check_range = RangeCheck(value_range)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
         """Infer as the segmentor does, whole or by sliding, and refine.
@@ -72,9 +80,8 @@ class DenseCRFMixin:
 
     def _refine(self, image: Tensor, logits: Tensor) -> Tensor:
         """(1, K, h, w) of a photo (1, C, h, w) without padding."""
-        if not self._range_checked:
-            check_grey_levels(image)
-            self._range_checked = True
+        self._check_range(image, torch.ones_like(image[:, 0]))
+        self._check_range.tell()
         probabilities = dense_crf_inference(image, to_probabilities(logits), **self.dense_crf)
         return to_logits(probabilities, num_channels=logits.shape[1])
 

@@ -1,6 +1,9 @@
 """Real trainings in which the cross entropy goes first."""
 
 import pytest
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
 
 from mmseg_rloss.engine import RegularizedLossWarmupHook
 from mmseg_rloss.engine.provide_images import find_segmentor
@@ -47,6 +50,30 @@ def test_the_first_iterations_are_those_of_cross_entropy_alone(root, tmp_path, w
 def test_the_weight_is_the_config_s_after_the_training(warmed_up):
     loss = find_segmentor(warmed_up.model).decode_head.loss_decode[1]
     assert loss.loss_weight == DENSECRF["loss_weight"]
+
+
+def test_an_interrupted_warm_up_leaves_nothing_behind(root, tmp_path, warmed_up):
+    config = config_of(root, tmp_path, WARM_UP)
+    config["custom_hooks"].append(dict(type="InterruptOnce"))
+    runner = Runner.from_cfg(config)
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    loss = find_segmentor(runner.model).decode_head.loss_decode[1]
+    assert loss.loss_weight == DENSECRF["loss_weight"]
+    runner.train()
+    assert logged(runner, "decode.loss_densecrf")[-1] < 0
+
+
+@HOOKS.register_module()
+class InterruptOnce(Hook):
+    """Ctrl-C before the first forward of a training, the first time."""
+
+    interrupted = False
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if not InterruptOnce.interrupted:
+            InterruptOnce.interrupted = True
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("iterations", [1, 3])

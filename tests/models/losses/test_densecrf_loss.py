@@ -6,7 +6,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from mmseg_rloss.ops import Scene, densecrf_loss
+from mmseg_rloss.ops import densecrf_loss
 
 WEIGHT = 1e-4
 
@@ -55,7 +55,7 @@ def test_name_in_the_log_can_be_chosen():
 def test_value_and_gradient_are_those_of_the_softmax(batch):
     logits = torch.randn(2, 4, 12, 16, dtype=torch.float64, requires_grad=True)
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     value = call(loss, logits)
     (gradient,) = torch.autograd.grad(value, logits)
 
@@ -71,7 +71,7 @@ def test_value_and_gradient_are_those_of_the_softmax(batch):
 def test_one_channel_is_the_foreground_of_two(batch):
     foreground = torch.randn(2, 1, 12, 16, dtype=torch.float64)
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     two_channels = torch.cat([torch.zeros_like(foreground), foreground], dim=1)
     torch.testing.assert_close(call(loss, foreground), call(loss, two_channels))
 
@@ -80,7 +80,7 @@ def test_one_channel_is_the_foreground_of_two(batch):
 def test_half_precision_is_computed_in_float32(batch, dtype):
     logits = (5 * torch.randn(2, 4, 12, 16)).to(dtype)
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     with torch.autocast("cpu", dtype=dtype):
         value = call(loss, logits)
     assert value.dtype == torch.float32
@@ -93,7 +93,7 @@ def test_extreme_logits_stay_finite(batch, channels, dtype):
     signs = torch.randint(0, 2, (2, channels, 12, 16)) * 2 - 1
     logits = (1e4 * signs).to(dtype).requires_grad_()
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     value = call(loss, logits)
     value.backward()
     assert value.isfinite() and value < 0
@@ -103,7 +103,7 @@ def test_extreme_logits_stay_finite(batch, channels, dtype):
 def test_logits_of_another_size_are_scaled_to_the_images(batch):
     logits = torch.randn(2, 4, 3, 4)
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     full_size = torch.nn.functional.interpolate(logits, (12, 16), mode="bilinear")
     torch.testing.assert_close(call(loss, logits), call(loss, full_size))
 
@@ -122,7 +122,7 @@ def test_without_images_it_says_which_lines_to_add():
 
 def test_images_are_gone_once_taken_back(batch):
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     loss.take_back()
     with pytest.raises(RuntimeError, match="has no images"):
         call(loss, torch.zeros(2, 2, 12, 16))
@@ -130,14 +130,14 @@ def test_images_are_gone_once_taken_back(batch):
 
 def test_points_are_refused_with_the_way_out(batch):
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     with pytest.raises(ValueError, match=r"\(2, 4, 7\).*PointHead.*a head that predicts maps"):
         loss(torch.zeros(2, 4, 7), torch.zeros(2, 7))
 
 
 def test_another_batch_is_refused(batch):
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     with pytest.raises(ValueError, match=r"seg_logits \(3, 4, 12, 16\).*differ in N"):
         call(loss, torch.zeros(3, 4, 12, 16))
 
@@ -152,7 +152,7 @@ def test_bad_parameters_are_named_when_the_network_is_built(parameter, value):
 
 def test_nothing_of_it_is_saved_with_the_network(batch):
     loss = build()
-    loss.provide(Scene(*batch))
+    loss.provide(*batch)
     assert loss.state_dict() == {}
 
 
@@ -174,7 +174,7 @@ def check_compiled(loss, batch, backend):
     for seed in range(3):
         torch.manual_seed(seed)
         logits = torch.randn(2, 4, 12, 16, requires_grad=True)
-        loss.provide(Scene(batch[0].roll(seed, dims=3), batch[1]))
+        loss.provide(batch[0].roll(seed, dims=3), batch[1])
         (actual,) = torch.autograd.grad(call(compiled, logits), logits)
         (expected,) = torch.autograd.grad(call(loss, logits), logits)
         torch.testing.assert_close(actual, expected)

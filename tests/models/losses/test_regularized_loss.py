@@ -88,7 +88,7 @@ def test_value_and_gradient_are_those_of_the_softmax(config, batch):
     image, region, label = batch
     logits = torch.randn(2, 4, 12, 16, dtype=torch.float64, requires_grad=True)
     loss = MODELS.build(config | dict(loss_weight=3.0))
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     value = loss(logits, label, weight=None, ignore_index=255)
     expected = 3 * energy(config, image, logits.softmax(1), region, label)
     torch.testing.assert_close(value, expected)
@@ -101,7 +101,7 @@ def test_the_weight_within_the_kernel_cut_can_be_chosen(batch):
     image, region, label = batch
     logits = torch.randn(2, 4, 12, 16)
     loss = MODELS.build(dict(type="KernelCutLoss", loss_weight=1, densecrf_weight=5, **PARAMETERS))
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     maps = image, logits.softmax(1), region
     expected = kernel_cut_loss(*maps, **PARAMETERS, densecrf_weight=5)
     torch.testing.assert_close(loss(logits, label), expected)
@@ -112,7 +112,7 @@ def test_half_precision_is_computed_in_float32(config, batch, dtype):
     image, region, label = batch
     logits = (5 * torch.randn(2, 4, 12, 16)).to(dtype)
     loss = MODELS.build(config)
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     with torch.autocast("cpu", dtype=dtype):
         value = loss(logits, label)
     assert value.dtype == torch.float32
@@ -123,7 +123,7 @@ def test_extreme_logits_give_finite_gradients(config, batch):
     image, region, label = batch
     logits = (1e4 * torch.randn(2, 4, 12, 16)).requires_grad_()
     loss = MODELS.build(config)
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     value = loss(logits, label)
     value.backward()
     assert value.isfinite() and logits.grad.isfinite().all()
@@ -133,12 +133,31 @@ def test_a_weight_of_zero_filters_nothing_and_gives_gradients_of_zero(config, ba
     image, region, label = batch
     monkeypatch.setattr(Scene, "lattice", None)
     loss = MODELS.build(config | dict(loss_weight=0))
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     logits = torch.randn(2, 4, 12, 16, dtype=torch.float16, requires_grad=True)
     value = loss(logits, label)
     value.backward()
     assert value == 0 and value.dtype == torch.float32
     assert logits.grad.shape == logits.shape and not logits.grad.any()
+
+
+@pytest.mark.parametrize("weight", ["2e-9", float("nan"), float("inf"), [1], True])
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_weight_that_is_no_finite_number_is_refused_when_built(kind, weight):
+    with pytest.raises((TypeError, ValueError), match="loss_weight must be"):
+        MODELS.build(dict(type=kind, loss_weight=weight))
+
+
+def test_a_suspended_loss_is_zero_until_its_batch_is_taken_back(config, batch):
+    image, region, label = batch
+    loss = MODELS.build(config | dict(loss_weight=3.0))
+    logits = torch.randn(2, 4, 12, 16)
+    loss.suspend()
+    loss.provide(image, region)
+    assert loss(logits, label) == 0
+    loss.take_back()
+    loss.provide(image, region)
+    assert loss(logits, label) != 0 and loss.loss_weight == 3
 
 
 @pytest.mark.parametrize("ignore_index", [255, 0, -100, None])
@@ -149,7 +168,7 @@ def test_the_ignore_index_of_the_head_marks_the_unlabelled(batch, ignore_index):
     ours = torch.where(label == 255, without_label, 255 if without_label == 0 else label)
     logits = torch.randn(2, 4, 12, 16)
     loss = MODELS.build(dict(type="DenseEnergyLoss", **PARAMETERS, loss_weight=1))
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     value = loss(logits, ours, ignore_index=ignore_index)
     expected = dense_energy_loss(image, logits.softmax(1), region, label, **PARAMETERS)
     torch.testing.assert_close(value, expected)
@@ -159,7 +178,7 @@ def test_labels_of_another_size_are_scaled_to_the_images(batch):
     image, region, label = batch
     logits = torch.randn(2, 4, 12, 16)
     loss = MODELS.build(dict(type="DenseEnergyLoss", **PARAMETERS))
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     small = label[:, ::2, ::2]
     large = small.repeat_interleave(2, 1).repeat_interleave(2, 2)
     assert not torch.equal(large, label)
@@ -196,7 +215,7 @@ def test_it_compiles_without_a_graph_break(config, batch):
     loss = MODELS.build(config)
     compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
     logits = torch.randn(2, 4, 12, 16, requires_grad=True)
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     (actual,) = torch.autograd.grad(compiled(logits, label), logits)
     (expected,) = torch.autograd.grad(loss(logits, label), logits)
     torch.testing.assert_close(actual, expected)
@@ -208,7 +227,7 @@ def test_messages_name_the_loss(kind, batch):
     loss = MODELS.build(dict(type=kind))
     with pytest.raises(RuntimeError, match=f"^{kind} has no images"):
         loss(torch.zeros(2, 2, 12, 16), label)
-    loss.provide(Scene(image, region))
+    loss.provide(image, region)
     with pytest.raises(ValueError, match=f"cannot use {kind}: list it"):
         loss(torch.zeros(2, 4, 7), label)
     with pytest.raises(ValueError, match="sigma_rgb must be"):
