@@ -12,16 +12,16 @@ from ..ops.checks import check_finite
 
 GREY_LEVELS = (0.0, 255.0)
 
-_OUTSIDE = """\
-The images have values from {least:.4g} to {most:.4g}, but sigma_rgb is meant for {low:g} to {high:g}.
-Leave the images as they are loaded (uint8) and let data_preprocessor normalise them,
-with mean and std in grey levels; drop the transform that divides or normalises them. If they have
+# Grey levels that are not whole and never above this: images of 0-1, of -1 to 1, or z-scored.
+_DARKEST = 16.0
+
+_WRONG_RANGE = """\
+The images have values from {least:.4g} to {most:.4g},
+but sigma_rgb counts grey levels from {low:g} to {high:g}.
+Leave the images as they are loaded (uint8) and let data_preprocessor normalise them with mean and
+std in grey levels; drop the transform that divides them by 255 or normalises them. If they have
 another range from the start (16 bits, reflectances), name it: ProvideImagesHook(value_range=(0,
 65535)), or value_range=None for any, and give sigma_rgb in the same units."""
-_FRACTIONAL = """\
-The images have values from 0 to 1, but sigma_rgb counts grey levels from 0 to 255.
-Leave the images as they are loaded (uint8) and let data_preprocessor normalise them with mean and
-std in grey levels; drop the transform that divides them by 255."""
 
 
 def scene_of(inputs: Tensor, region_of_interest: Tensor, data_preprocessor: nn.Module) -> Scene:
@@ -47,8 +47,9 @@ def scene_of(inputs: Tensor, region_of_interest: Tensor, data_preprocessor: nn.M
 class RangeCheck:
     """Refuses images of another range than the bandwidth of the colours is meant for.
 
-    Dark images of 0-255 are told from images of 0-1 by their whole grey levels. On a GPU nothing
-    waits for the device: what is wrong with a batch is told when the next one comes.
+    Wrong are values outside by more than the width of the range. Of 0-255, so are small ones that
+    are not whole: dark images have whole grey levels, images of 0-1 and normalised ones have not.
+    On a GPU nothing waits for the device: what is wrong with a batch is told when the next comes.
 
     Args:
         value_range: The least and the largest value; None lets everything pass.
@@ -105,12 +106,12 @@ class RangeCheck:
             ready.synchronize()  # of the batch before: it is long over
         least, most, fraction = extremes.tolist()
         low, high = self._range
-        tolerance = 0.002 * (high - low)  # half a grey level
-        if not (least >= low - tolerance and most <= high + tolerance):
-            raise ValueError(_OUTSIDE.format(least=least, most=most, low=low, high=high))
+        span = high - low  # augmentations that leave the range a little are let pass
+        outside = not (least >= low - span and most <= high + span)
         rounding_error = 0.01  # of a grey level, after normalising in float32 and back
-        if (low, high) == GREY_LEVELS and most <= 1 + rounding_error and fraction > rounding_error:
-            raise ValueError(_FRACTIONAL)
+        dark = (low, high) == GREY_LEVELS and most <= _DARKEST and fraction > rounding_error
+        if outside or dark:
+            raise ValueError(_WRONG_RANGE.format(least=least, most=most, low=low, high=high))
 
 
 def _converts_to_rgb(data_preprocessor: nn.Module) -> bool:

@@ -100,7 +100,8 @@ def check_reverse_mode(tensor: Tensor) -> None:
     if not torch.compiler.is_compiling() and forward_ad.unpack_dual(tensor).tangent is not None:
         raise NotImplementedError(
             "forward-mode differentiation (torch.func.jvp) is not supported: use reverse mode, "
-            "torch.autograd.grad or torch.func.vjp; the filter is linear in its values"
+            "torch.autograd.grad; the filter is linear, so the tangent of what it returns is the "
+            "filtered tangent"
         )
 
 

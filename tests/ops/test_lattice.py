@@ -188,7 +188,7 @@ def test_forward_mode_is_refused_instead_of_being_zero():
     ):
         with pytest.raises(NotImplementedError, match="reverse mode"):
             torch.func.jvp(function, (values,), (values,))
-        torch.func.vjp(function, values)
+        function(values)
 
 
 def as_matrix(symmetric: bool) -> torch.Tensor:
