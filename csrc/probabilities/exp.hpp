@@ -35,7 +35,7 @@ MMSEG_RLOSS_INLINE Floats exp_of_negative(const Floats& x) {
 }
 
 MMSEG_RLOSS_INLINE Doubles exp_of_negative(const Doubles& x) {
-  Doubles result;
+  Doubles result = x;
   for (int l = 0; l < kWidth<double>; ++l) result[l] = std::exp(x[l]);
   return result;
 }
