@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -215,7 +216,7 @@ def _scale_labels(label: Tensor, scale_factor: float, region: Tensor) -> Tensor:
     return scale_nearest(label.to(region.device).unsqueeze(1), scale_factor).squeeze(1)
 
 
-class EnergyLayer(nn.Module):
+class EnergyLayer(nn.Module, ABC):
     """A weighted energy with its parameters: what the layers have in common.
 
     Args:
@@ -240,9 +241,9 @@ class EnergyLayer(nn.Module):
         self.sigma_xy = float(sigma_xy)
         self.scale_factor = float(scale_factor)
 
+    @abstractmethod
     def energy(self, segmentation: Segmentation, affinities: Lattice, *labels: Tensor) -> Tensor:
         """The energy (``energies.py``) that a subclass weighs."""
-        raise NotImplementedError
 
     def from_logits(self, scene: Scene, logits: Tensor, seg_label: Tensor | None = None) -> Tensor:
         """``weight`` times the energy of logits, without a map of probabilities at full size.

@@ -15,6 +15,7 @@ from mmseg_rloss.ops import (
     densecrf_loss,
 )
 from mmseg_rloss.ops.backends.native import lattice as native
+from mmseg_rloss.ops.layers import EnergyLayer
 from tests.ops.affinities import SIGMAS, random_case
 
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)
@@ -265,6 +266,11 @@ def test_numbers_of_numpy_are_numbers(kind):
     torch.testing.assert_close(DenseCRFLoss(**parameters)(*case.maps), expected)
     del parameters["weight"]
     torch.testing.assert_close(2 * densecrf_loss(*case.maps, **parameters), expected)
+
+
+def test_a_layer_without_an_energy_cannot_be_built():
+    with pytest.raises(TypeError, match="energy"):
+        EnergyLayer(**PARAMETERS)
 
 
 @pytest.mark.parametrize("normalize", ["False", 0, None])
