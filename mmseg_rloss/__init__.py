@@ -7,10 +7,12 @@ from .ops import (
     DenseEnergyLoss,
     KernelCutLoss,
     NormalizedCutLoss,
+    SelfLabelLoss,
     dense_energy_loss,
     densecrf_loss,
     kernel_cut_loss,
     normalized_cut_loss,
+    self_label_loss,
 )
 
 __version__ = "0.1.0"
@@ -20,10 +22,12 @@ __all__ = [
     "DenseEnergyLoss",
     "KernelCutLoss",
     "NormalizedCutLoss",
+    "SelfLabelLoss",
     "dense_energy_loss",
     "densecrf_loss",
     "kernel_cut_loss",
     "normalized_cut_loss",
+    "self_label_loss",
 ]
 
 if find_spec("mmseg") is not None:

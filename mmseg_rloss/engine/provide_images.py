@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..models import RegularizedLoss
 from ..models.data_preprocessor import GREY_LEVELS, RangeCheck, scene_of
+from ..ops.energies import UNLABELLED
 
 
 def provide_images(
@@ -79,7 +80,8 @@ class ImageProvider:
             return
         inputs, data_samples = call.arguments["inputs"], call.arguments["data_samples"]
         region_of_interest = regions_of_interest(inputs, data_samples)
-        scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor)
+        tags = image_tags(inputs, data_samples)
+        scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor, tags)
         # A quarter of the pixels tells as much as all.
         scale_factor = 0.5 if min(scene.size) > 1 else 1.0
         self._check_range(scene.image(scale_factor), scene.region(scale_factor, inputs))
@@ -121,6 +123,28 @@ def regions_of_interest(inputs: Tensor, data_samples: Sequence[SegDataSample]) -
     """
     regions = [_region_of_interest(inputs, sample) for sample in data_samples]
     return torch.stack(regions)
+
+
+def image_tags(inputs: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor | None:
+    """Tell which labels the images of a batch may show, as LoadImageTags has noted.
+
+    Args:
+        inputs: (N, C, H, W) batch as the network gets it.
+        data_samples: N data samples.
+
+    Returns:
+        (N, 255) of bool on the device of ``inputs``; None where nothing was noted. An image of
+        which nothing was noted may show all.
+    """
+    noted = [sample.metainfo.get("image_tags") for sample in data_samples]
+    if all(tags is None for tags in noted):
+        return None
+    possible = torch.zeros(len(noted), UNLABELLED, dtype=torch.bool)
+    for row, tags in zip(possible, noted, strict=True):
+        row[slice(None) if tags is None else tags] = True
+    if inputs.is_cuda:  # so that nothing waits
+        return possible.pin_memory().to(inputs.device, non_blocking=True)
+    return possible
 
 
 def _region_of_interest(inputs: Tensor, sample: SegDataSample) -> Tensor:

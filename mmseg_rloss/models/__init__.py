@@ -6,6 +6,7 @@ from .losses import (
     KernelCutLoss,
     NormalizedCutLoss,
     RegularizedLoss,
+    SelfLabelLoss,
 )
 from .segmentors import DenseCRFCascadeEncoderDecoder, DenseCRFEncoderDecoder
 
@@ -17,4 +18,5 @@ __all__ = [
     "KernelCutLoss",
     "NormalizedCutLoss",
     "RegularizedLoss",
+    "SelfLabelLoss",
 ]

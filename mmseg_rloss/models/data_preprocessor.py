@@ -24,13 +24,19 @@ another range from the start (16 bits, reflectances), name it: ProvideImagesHook
 65535)), or value_range=None for any, and give sigma_rgb in the same units."""
 
 
-def scene_of(inputs: Tensor, region_of_interest: Tensor, data_preprocessor: nn.Module) -> Scene:
+def scene_of(
+    inputs: Tensor,
+    region_of_interest: Tensor,
+    data_preprocessor: nn.Module,
+    image_tags: Tensor | None = None,
+) -> Scene:
     """The scene of a batch that a data preprocessor has made.
 
     Args:
         inputs: (N, C, H, W) batch as the network gets it.
         region_of_interest: (N, H, W), 1 on the pixels that show an image, 0 elsewhere.
         data_preprocessor: That of MMSegmentation or MMEngine.
+        image_tags: As in :class:`~mmseg_rloss.ops.Scene`.
 
     Returns:
         The images in the range in which they were loaded, RGB if C is 3.
@@ -41,7 +47,7 @@ def scene_of(inputs: Tensor, region_of_interest: Tensor, data_preprocessor: nn.M
     if inputs.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):  # MMCV loads BGR.
         inputs = inputs.flip(1)
         statistics = {name: statistic.flip(0) for name, statistic in statistics.items()}
-    return Scene(inputs, region_of_interest, **statistics)
+    return Scene(inputs, region_of_interest, **statistics, image_tags=image_tags)
 
 
 class RangeCheck:

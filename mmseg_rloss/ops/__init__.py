@@ -6,10 +6,12 @@ from .layers import (
     DenseEnergyLoss,
     KernelCutLoss,
     NormalizedCutLoss,
+    SelfLabelLoss,
     dense_energy_loss,
     densecrf_loss,
     kernel_cut_loss,
     normalized_cut_loss,
+    self_label_loss,
 )
 from .mean_field import dense_crf_inference
 from .probabilities import scaled_probabilities
@@ -23,6 +25,7 @@ __all__ = [
     "Lattice",
     "NormalizedCutLoss",
     "Scene",
+    "SelfLabelLoss",
     "bilateral_filter",
     "dense_crf_inference",
     "dense_energy_loss",
@@ -32,5 +35,6 @@ __all__ = [
     "normalized_cut_loss",
     "permutohedral_filter",
     "scaled_probabilities",
+    "self_label_loss",
     "set_num_threads",
 ]

@@ -157,3 +157,15 @@ def check_energy_maps(maps: Mapping[str, Tensor], scale_factor: float) -> None:
         raise ValueError(
             f"scale_factor {scale_factor} leaves no pixel of {height}x{width}: use a larger one"
         )
+
+
+def check_tags(image_tags: Tensor, segmentation: Tensor) -> None:
+    """Raise unless the tags tell of each image and class whether the image may show the class."""
+    if not isinstance(image_tags, Tensor) or image_tags.dtype != torch.bool:
+        kind = getattr(image_tags, "dtype", type(image_tags).__name__)
+        raise TypeError(f"image_tags must be a torch.Tensor of bool, not {kind}")
+    if image_tags.shape != segmentation.shape[:2]:
+        raise ValueError(
+            f"image_tags must be (N, K) as the segmentation {tuple(segmentation.shape)}, but their "
+            f"shape is {tuple(image_tags.shape)}"
+        )

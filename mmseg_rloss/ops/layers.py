@@ -16,11 +16,13 @@ from .checks import (
     check_finite,
     check_flag,
     check_positive,
+    check_tags,
 )
 from .energies import densecrf_energy, gated_energy, kernel_cut_energy, normalized_cut_energy
 from .lattice import Lattice
 from .scene import Scene, scale_nearest
 from .segmentation import LogitSegmentation, Segmentation
+from .self_labels import self_label_energy
 
 
 def densecrf_loss(
@@ -186,6 +188,63 @@ def kernel_cut_loss(
     return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
 
 
+def self_label_loss(
+    image: Tensor,
+    segmentation: Tensor,
+    region_of_interest: Tensor,
+    seg_label: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+    *,
+    image_tags: Tensor | None = None,
+) -> Tensor:
+    """The cross entropy of a segmentation with soft labels made of itself, image and scribbles.
+
+    ``-1/N sum_n 1/|U_n| sum_i sum_k y_ik log s_ik`` over the pixels U_n of an image that lie within
+    the region and have no label. The soft labels y are what the network, the scribbles and the
+    image agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under
+    the affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and impossible where it is not
+    among the image's tags;
+    mean-field inference with A as Potts weights then joins pixels that are close and of like
+    colour. y is constant for the gradient, labelled pixels keep their label (self-labelling as in
+    Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for Weakly-Supervised
+    Segmentation", CVPR 2025, with another solver and another unary term; docs/energies.md).
+
+    Args:
+        image: As in :func:`densecrf_loss`.
+        segmentation: As in :func:`densecrf_loss`; it must sum to one over the classes.
+        region_of_interest: As in :func:`densecrf_loss`.
+        seg_label: (N, H, W) or (N, 1, H, W) labels from 0 to K - 1, 255 where there is none.
+        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_xy: As in :func:`densecrf_loss`.
+        scale_factor: As in :func:`densecrf_loss`.
+        image_tags: (N, K) of bool, the classes that each image may show; None for all of them. A
+            class with a label in the image counts as shown.
+
+    Returns:
+        A scalar, 0 or more, 0 where every pixel has a label. Differentiable with respect to
+        ``segmentation``.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: Sizes do not match, or a parameter is out of its range.
+    """
+    if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
+        seg_label = seg_label.squeeze(1)
+    maps = dict(
+        image=image,
+        segmentation=segmentation,
+        region_of_interest=region_of_interest,
+        seg_label=seg_label,
+    )
+    if image_tags is not None:
+        check_tags(image_tags, segmentation)
+        image_tags = image_tags.to(segmentation.device)
+    energy = functools.partial(self_label_energy, tags=image_tags)
+    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
+
+
 def _energy_of_probabilities(
     energy: Callable[..., Tensor],
     maps: dict[str, Tensor],
@@ -254,7 +313,8 @@ class EnergyLayer(nn.Module, ABC):
             logits: (N, K, h, w) of any floating-point type, scaled bilinearly to the images' size
                 if they have another. One channel is taken as the logits of a foreground
                 (sigmoid), more go through a softmax, in float32 (float64 for float64 logits).
-            seg_label: (N, H, W) labels for a DenseEnergyLoss, 255 where there is none.
+            seg_label: (N, H, W) labels for a DenseEnergyLoss or SelfLabelLoss, 255 where there is
+                none.
 
         Returns:
             A scalar, as the loss of the same probabilities returns it.
@@ -269,15 +329,19 @@ class EnergyLayer(nn.Module, ABC):
         affinities = scene.lattice(*self.bandwidths, dtype)
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
         labels = () if seg_label is None else (seg_label,)
-        labels = (_scale_labels(label, self.scale_factor, region) for label in labels)
+        labels = [_scale_labels(label, self.scale_factor, region) for label in labels]
         try:
-            return self.weight * self.energy(segmentation, affinities, *labels)
+            return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
         except ValueError as error:  # the filter refuses them, on the CPU
             raise ValueError(
                 f"the logits that {type(self).__name__} is computed from must be finite (-inf "
                 "stands for the probability 0), but NaN or infinity is among them: the training "
                 "has diverged. Lower the learning rate or the weight of the loss"
             ) from error
+
+    def known(self, scene: Scene) -> dict[str, Tensor | None]:
+        """What :meth:`energy` takes of the images beside their affinities: nothing here."""
+        return {}
 
     @property
     def bandwidths(self) -> tuple[float, float, float]:
@@ -410,3 +474,31 @@ class KernelCutLoss(EnergyLayer):
 
     def extra_repr(self) -> str:
         return super().extra_repr() + f", densecrf_weight={self.densecrf_weight}"
+
+
+class SelfLabelLoss(EnergyLayer):
+    """:func:`self_label_loss` as a layer.
+
+    Args:
+        weight: Factor of the loss, which is a cross entropy.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
+        scale_factor: Fraction of the size at which it is computed, in (0, 1].
+    """
+
+    def forward(
+        self,
+        image: Tensor,
+        segmentation: Tensor,
+        region_of_interest: Tensor,
+        seg_label: Tensor,
+        image_tags: Tensor | None = None,
+    ) -> Tensor:
+        """``weight`` times :func:`self_label_loss` of the arguments, which it documents."""
+        maps = image, segmentation, region_of_interest, seg_label
+        return self.weight * self_label_loss(*maps, *self.bandwidths, image_tags=image_tags)
+
+    def known(self, scene: Scene) -> dict[str, Tensor | None]:
+        return dict(tags=scene.image_tags)
+
+    energy = staticmethod(self_label_energy)

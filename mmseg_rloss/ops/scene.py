@@ -22,6 +22,8 @@ class Scene:
         mean: (C, 1, 1) and
         std: (C, 1, 1) by which ``image`` was normalised: ``image * std + mean`` has values 0-255.
             None where it has them itself.
+        image_tags: (N, K) of bool or wider, the classes that each image may show, for losses that
+            make use of it. None where it is not known.
     """
 
     def __init__(
@@ -31,10 +33,12 @@ class Scene:
         *,
         mean: Tensor | None = None,
         std: Tensor | None = None,
+        image_tags: Tensor | None = None,
     ) -> None:
         self._image = image.detach()
         self._region_of_interest = region_of_interest
         self._mean, self._std = mean, std
+        self.image_tags = image_tags
         self._lattices: dict[tuple, Lattice] = {}
 
     @property

@@ -11,6 +11,7 @@ from mmseg_rloss.ops import (
     KernelCutLoss,
     NormalizedCutLoss,
     Scene,
+    SelfLabelLoss,
     backends,
     densecrf_loss,
 )
@@ -21,7 +22,9 @@ from tests.ops.affinities import SIGMAS, random_case
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)
 
 
-@pytest.fixture(params=["DenseCRF", "normalized DenseCRF", "dense energy", "normalized", "kernel"])
+@pytest.fixture(
+    params=["DenseCRF", "normalized DenseCRF", "dense energy", "normalized", "kernel", "self label"]
+)
 def layer(request) -> nn.Module:
     return {
         "DenseCRF": lambda: DenseCRFLoss(**PARAMETERS),
@@ -29,14 +32,19 @@ def layer(request) -> nn.Module:
         "dense energy": lambda: DenseEnergyLoss(**PARAMETERS),
         "normalized": lambda: NormalizedCutLoss(**PARAMETERS),
         "kernel": lambda: KernelCutLoss(**PARAMETERS, densecrf_weight=0.7),
+        "self label": lambda: SelfLabelLoss(**PARAMETERS),
     }[request.param]()
+
+
+def takes_labels(layer) -> bool:
+    return isinstance(layer, (DenseEnergyLoss, SelfLabelLoss))
 
 
 def maps_of(layer, case):
     """The arguments of a layer, of float32."""
     image, segmentation, region = case.maps
     maps = [image, segmentation.float(), region]
-    return [*maps, case.label] if isinstance(layer, DenseEnergyLoss) else maps
+    return [*maps, case.label] if takes_labels(layer) else maps
 
 
 def value_and_gradient(layer, maps):
@@ -145,7 +153,11 @@ def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monke
     segmentation = maps[1].requires_grad_()
     loss = layer(*maps)
     gated = isinstance(layer, DenseEnergyLoss)
-    assert calls == ["build", "filter" if gated else "associate"]
+    if isinstance(layer, SelfLabelLoss):  # the labels, the region and the mean field's iterations
+        assert calls == ["build"] + ["filter"] * 5
+        calls[2:] = []
+    else:
+        assert calls == ["build", "filter" if gated else "associate"]
     torch.autograd.grad(loss, segmentation)
     cut = isinstance(layer, (NormalizedCutLoss, KernelCutLoss))  # filters the region
     assert calls[2:] == ["filter"] * (gated or cut)
@@ -154,7 +166,7 @@ def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monke
 def from_logits(layer, case, logits, scene=None):
     """The loss of logits, and its gradient with respect to them."""
     scene = scene or Scene(case.image, case.region)
-    labels = (case.label,) if isinstance(layer, DenseEnergyLoss) else ()
+    labels = (case.label,) if takes_labels(layer) else ()
     logits = logits.detach().requires_grad_()
     loss = layer.from_logits(scene, logits, *labels)
     return loss, torch.autograd.grad(loss, logits)[0]
@@ -168,7 +180,7 @@ def from_probabilities(layer, case, logits):
         wide = nn.functional.interpolate(wide, case.image.shape[2:], mode="bilinear")
     one_channel = wide.shape[1] == 1
     wide = torch.cat([-wide, wide], 1).sigmoid() if one_channel else wide.softmax(1)
-    labels = (case.label,) if isinstance(layer, DenseEnergyLoss) else ()
+    labels = (case.label,) if takes_labels(layer) else ()
     loss = layer(case.image, wide, case.region, *labels)
     return loss, torch.autograd.grad(loss, logits)[0]
 
@@ -202,7 +214,7 @@ def test_logits_of_another_size_are_scaled_to_the_images(layer):
 def test_from_logits_compiles_without_a_graph_break(layer):
     torch.compiler.reset()
     case = random_case()
-    labels = (case.label,) if isinstance(layer, DenseEnergyLoss) else ()
+    labels = (case.label,) if takes_labels(layer) else ()
 
     def loss(logits):
         return layer.from_logits(Scene(case.image, case.region), logits, *labels)

@@ -1,7 +1,7 @@
 """Transforms that carry the region of interest through MMSegmentation's pipelines."""
 
 from .formatting import PackScribbleInputs
-from .loading import LoadRegionOfInterest
+from .loading import LoadImageTags, LoadRegionOfInterest
 from .processing import CenterCrop, Pad
 
-__all__ = ["CenterCrop", "LoadRegionOfInterest", "PackScribbleInputs", "Pad"]
+__all__ = ["CenterCrop", "LoadImageTags", "LoadRegionOfInterest", "PackScribbleInputs", "Pad"]

@@ -1,4 +1,4 @@
-"""Ends the region of interest: packs it with the sample."""
+"""Packs the region of interest and the image's tags with the sample."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from ..label_png import UNLABELLED
 from .loading import INSIDE
 
 
@@ -16,13 +17,15 @@ class PackScribbleInputs(PackSegInputs):
     """MMSeg's PackSegInputs, which also packs the region of interest as ``gt_roi``.
 
     ``data_sample.gt_roi.data`` is (1, H, W) uint8, 1 on the pixels that show the photo and 0
-    elsewhere. Without LoadRegionOfInterest in the pipeline, it packs what PackSegInputs packs.
+    elsewhere. ``data_sample.image_tags`` are those of LoadImageTags. Without LoadRegionOfInterest
+    in the pipeline, it packs what PackSegInputs packs.
 
     Args:
         meta_keys: As in PackSegInputs.
 
     Raises:
-        ValueError: The region, or the label map, has another size than the image.
+        ValueError: The region, or the label map, has another size than the image, or there are
+            labels that are not among the tags.
     """
 
     def transform(self, results: dict) -> dict:
@@ -32,6 +35,9 @@ class PackScribbleInputs(PackSegInputs):
             _check_size(results)
             region = (results["gt_roi_map"] == INSIDE).astype(np.uint8)
             packed["data_samples"].gt_roi = PixelData(data=torch.from_numpy(region)[None])
+        if "image_tags" in results:
+            _check_tags(results)
+            packed["data_samples"].set_metainfo(dict(image_tags=results["image_tags"]))
         return packed
 
 
@@ -57,4 +63,15 @@ def _check_label_map(results: dict) -> None:
             f"{size} (height, width) when it is packed. Its file does not fit its photo, which "
             "LoadRegionOfInterest right after LoadAnnotations would tell, or a transform moves one "
             "without the other"
+        )
+
+
+def _check_tags(results: dict) -> None:
+    labels = np.unique(results["gt_seg_map"])
+    unknown = np.setdiff1d(labels[labels != UNLABELLED], results["image_tags"])
+    if unknown.size:
+        raise ValueError(
+            f"{results.get('seg_map_path', 'gt_seg_map')}: label {unknown[0]} is not among the "
+            f"image's tags {results['image_tags']}. A transform after LoadImageTags, such as "
+            "RandomMosaic, brought in labels of another image: leave one of the two out"
         )

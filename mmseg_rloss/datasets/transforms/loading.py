@@ -1,4 +1,4 @@
-"""Starts the region of interest: the pixels of a sample that show the photo."""
+"""Loads what the losses need beside image and labels: the region of interest, the image's tags."""
 
 from __future__ import annotations
 
@@ -98,3 +98,32 @@ class LoadRegionOfInterest(BaseTransform):
             f"{type(self).__name__}(ignore_index={self.ignore_index}, "
             f"num_classes={self.num_classes})"
         )
+
+
+@TRANSFORMS.register_module()
+class LoadImageTags(BaseTransform):
+    """Note which classes an image has labels of, before it is cropped.
+
+    Scribbles that touch every object tell what an image does not show. SelfLabelLoss rules those
+    classes out. Leave this out where annotators passed objects over. Goes right after
+    LoadRegionOfInterest; PackScribbleInputs packs the result.
+
+    Required keys:
+
+    - gt_seg_map: (H, W)
+    - gt_roi_map
+
+    Added keys:
+
+    - image_tags: list of int, in order
+
+    Raises:
+        ValueError: LoadRegionOfInterest has not come before.
+    """
+
+    def transform(self, results: dict) -> dict:
+        if "gt_roi_map" not in results:
+            raise ValueError("LoadImageTags goes right after LoadRegionOfInterest in the pipeline")
+        labels = np.unique(results["gt_seg_map"])
+        results["image_tags"] = labels[labels != UNLABELLED].tolist()
+        return results

@@ -6,6 +6,7 @@ from .kernel_cut_loss import KernelCutLoss
 from .named_losses import named_losses
 from .normalized_cut_loss import NormalizedCutLoss
 from .regularized_loss import RegularizedLoss
+from .self_label_loss import SelfLabelLoss
 
 __all__ = [
     "DenseCRFLoss",
@@ -13,5 +14,6 @@ __all__ = [
     "KernelCutLoss",
     "NormalizedCutLoss",
     "RegularizedLoss",
+    "SelfLabelLoss",
     "named_losses",
 ]

@@ -12,6 +12,7 @@ from mmseg_rloss import (
     kernel_cut_loss,
     normalized_cut_loss,
     provide_images,
+    self_label_loss,
 )
 from mmseg_rloss.models.head_check import check_heads
 from mmseg_rloss.ops import Scene
@@ -23,6 +24,7 @@ NAMES = {
     "DenseEnergyLoss": "loss_dense_energy",
     "NormalizedCutLoss": "loss_normalized_cut",
     "KernelCutLoss": "loss_kernel_cut",
+    "SelfLabelLoss": "loss_self_label",
 }
 
 
@@ -42,6 +44,8 @@ def energy(config, image, probabilities, region, label):
     maps = image, probabilities, region
     if config["type"] == "DenseEnergyLoss":
         return dense_energy_loss(*maps, label, **PARAMETERS)
+    if config["type"] == "SelfLabelLoss":
+        return self_label_loss(*maps, label, **PARAMETERS)
     if config["type"] == "DenseCRFLoss":
         return densecrf_loss(*maps, **PARAMETERS, normalize=config.get("normalize", False))
     if config["type"] == "KernelCutLoss":
@@ -61,19 +65,20 @@ def batch():
 
 
 @pytest.mark.parametrize(
-    "kind, weight",
+    "kind, weight, sigma_rgb",
     [
-        ("DenseCRFLoss", 1.5e-9),
-        ("DenseEnergyLoss", 1.5e-9),
-        ("NormalizedCutLoss", 0.1),
-        ("KernelCutLoss", 0.1),
+        ("DenseCRFLoss", 1.5e-9, 15),
+        ("DenseEnergyLoss", 1.5e-9, 15),
+        ("NormalizedCutLoss", 0.1, 15),
+        ("KernelCutLoss", 0.1, 15),
+        ("SelfLabelLoss", 1, 10),
     ],
 )
-def test_defaults_and_name_in_the_log(kind, weight):
+def test_defaults_and_name_in_the_log(kind, weight, sigma_rgb):
     loss = MODELS.build(dict(type=kind))
     layer = loss.layer
     parameters = layer.weight, layer.sigma_rgb, layer.sigma_xy, layer.scale_factor
-    assert parameters == (weight, 15, 100, 0.5)
+    assert parameters == (weight, sigma_rgb, 100, 0.5)
     assert loss.loss_name == NAMES[kind]
     assert MODELS.build(dict(type=kind, loss_name="loss_far")).loss_name == "loss_far"
 
@@ -238,6 +243,6 @@ def test_heads_that_cannot_use_losses_are_told_with_their_names():
     head = dict(type="DDRHead", in_channels=4, channels=4, num_classes=3)
     losses = [dict(type="OhemCrossEntropy"), *(dict(type=kind) for kind in NAMES)]
     network = torch.nn.ModuleDict(dict(head=MODELS.build(head | dict(loss_decode=losses))))
-    kinds = "DenseCRFLoss or DenseEnergyLoss or KernelCutLoss or NormalizedCutLoss"
+    kinds = " or ".join(sorted(NAMES))
     with pytest.raises(ValueError, match=f"head is a DDRHead, which cannot use {kinds}"):
         check_heads(network)

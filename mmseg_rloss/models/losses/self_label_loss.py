@@ -1,0 +1,57 @@
+"""The self-label loss as MMSegmentation builds it, by name, from ``loss_decode``."""
+
+from __future__ import annotations
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...ops import SelfLabelLoss as SelfLabelLayer
+from ...ops.checks import check_finite
+from ...ops.energies import UNLABELLED
+from .regularized_loss import RegularizedLoss
+
+
+@MODELS.register_module()
+class SelfLabelLoss(RegularizedLoss):
+    """Cross entropy with soft labels that scribbles, image and network agree on.
+
+    A pixel has no label where that is the ``ignore_index`` of the head. With LoadImageTags in the
+    training pipeline, a class that an image has no scribble of is impossible everywhere in it.
+
+    Args:
+        loss_weight: Factor of the cross entropy, a mean over the pixels without a label.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the images the network sees.
+        scale_factor: Fraction of the images' size at which it is computed, in (0, 1].
+        loss_name: Name in the log. It must contain ``loss`` to take part in the training.
+
+    Raises:
+        TypeError: A parameter is no number.
+        ValueError: A parameter is out of its range.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        sigma_rgb: float = 10.0,
+        sigma_xy: float = 100.0,
+        scale_factor: float = 0.5,
+        loss_name: str = "loss_self_label",
+    ) -> None:
+        check_finite("loss_weight", loss_weight)
+        layer = SelfLabelLayer(loss_weight, sigma_rgb, sigma_xy, scale_factor)
+        super().__init__(layer, loss_name)
+
+    def layer_label(
+        self, seg_label: Tensor, ignore_index: int | None, size: tuple[int, int]
+    ) -> Tensor:
+        """The labels at the images' size, 255 where there is none."""
+        label = seg_label.unsqueeze(1)  # (N, 1, h, w)
+        if ignore_index is None:
+            ignore_index = -100  # as MMSegmentation's cross entropy takes it
+        label = torch.where(label == ignore_index, UNLABELLED, label)
+        if label.shape[2:] != size:
+            label = F.interpolate(label.float(), size)
+        return label.squeeze(1)

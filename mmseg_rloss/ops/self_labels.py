@@ -1,0 +1,88 @@
+"""Labels for the pixels without one: what scribbles, image and network say together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .energies import UNLABELLED
+from .lattice import Lattice
+from .mean_field import MIN_PROBABILITY
+from .segmentation import Segmentation
+
+# Of the mean field. The weight is pydensecrf's; more iterations change next to nothing.
+_PAIRWISE_WEIGHT = 10.0
+_ITERATIONS = 3
+
+# How many labelled pixels it takes to outweigh having seen none: the scribbles have their say
+# within reach, and leave the rest of the image to the network.
+_PSEUDO_COUNT = 0.05
+
+
+@torch.no_grad()
+def soft_labels(
+    probabilities: Tensor,
+    region: Tensor,
+    affinities: Lattice,
+    label: Tensor,
+    tags: Tensor | None = None,
+) -> Tensor:
+    """Distribute the pixels of a region over the classes.
+
+    A class is as likely as the network's probability times the share of the class among the
+    labelled pixels under the affinities A, ``(A L_k + c / |tags|) / (sum_j A L_j + c)`` with L_k
+    those labelled k; classes that are not among the image's tags are impossible. From these on,
+    mean-field inference with the affinities as the Potts model's weights draws pixels that are
+    close and of like colour to the same class. Labelled pixels keep their label throughout.
+
+    Args:
+        probabilities: (N, K, h, w) of the network, times the region.
+        region: (N, h, w), 1 on pixels that count and 0 elsewhere.
+        affinities: Of the images at this scale.
+        label: (N, h, w), a class from 0 to K - 1 or UNLABELLED.
+        tags: (N, K) of bool or wider, the classes that an image may show; None for all of them.
+
+    Returns:
+        (N, K, h, w) that sum to 1 over the classes within the region and are 0 outside.
+    """
+    region = region.unsqueeze(1)  # (N, 1, h, w)
+    labelled = (label != UNLABELLED).unsqueeze(1)
+    classes = torch.arange(probabilities.shape[1], device=label.device).view(-1, 1, 1)
+    hard = (label.unsqueeze(1) == classes).to(probabilities.dtype) * region
+    hard = torch.where(probabilities.isnan(), probabilities, hard)  # the filter refuses NaN
+    allowed = _allowed_classes(hard, tags)
+
+    evidence = affinities.filter(hard, symmetric=False)
+    prior = _PSEUDO_COUNT * allowed / allowed.sum(1, keepdim=True)
+    shares = (evidence + prior) / (evidence.sum(1, keepdim=True) + _PSEUDO_COUNT)
+    scores = probabilities.clamp(min=MIN_PROBABILITY).log() + shares.clamp(MIN_PROBABILITY).log()
+    scores = scores.masked_fill(~allowed, -torch.inf)
+
+    norm = affinities.filter(region.to(hard.dtype), symmetric=False)
+    norm = torch.where(norm > 0, norm, 1).rsqrt() * region  # D^-1/2, 0 outside the region
+    soft = torch.where(labelled, hard, scores.softmax(1))
+    for _ in range(_ITERATIONS):
+        drawn = affinities.filter(norm * soft, symmetric=False)
+        soft = torch.addcmul(scores, norm, drawn, value=_PAIRWISE_WEIGHT).softmax(1)
+        soft = torch.where(labelled, hard, soft)
+    return soft * region
+
+
+def _allowed_classes(hard: Tensor, tags: Tensor | None) -> Tensor:
+    """(N, K, 1, 1) of bool. A class with a label is allowed, whatever the tags say."""
+    num_images, num_classes = hard.shape[:2]
+    if tags is None:
+        return hard.new_ones((num_images, num_classes, 1, 1), dtype=torch.bool)
+    return (tags[:, :num_classes] | (hard.flatten(2).amax(2) > 0))[:, :, None, None]
+
+
+def self_label_energy(
+    segmentation: Segmentation, affinities: Lattice, label: Tensor, tags: Tensor | None = None
+) -> Tensor:
+    """The cross entropy of the segmentation with its own soft labels, on pixels without a label."""
+    probabilities, region = segmentation.probabilities(), segmentation.region
+    soft = soft_labels(probabilities, region, affinities, label, tags)
+    weights = region * (label == UNLABELLED)  # (N, h, w)
+    losses = -(soft * (probabilities + MIN_PROBABILITY).log()).sum(1) * weights
+    means = losses.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1)  # (N,)
+    return means.sum() / len(segmentation)

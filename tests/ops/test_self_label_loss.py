@@ -1,0 +1,141 @@
+"""Self-labelling against its sums, stated anew in NumPy pixel by pixel."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg_rloss import SelfLabelLoss, self_label_loss
+from mmseg_rloss.ops.lattice import Lattice
+from mmseg_rloss.ops.self_labels import soft_labels
+from tests.ops.affinities import SIGMAS, random_case
+
+TAGS = torch.tensor([[True, True, False], [True, True, True]])
+
+
+def ascending_affinities(image, sigma_rgb, sigma_xy) -> np.ndarray:
+    """A (N, P, P) of one order of the blur: what it makes of each pixel alone."""
+    n, _, height, width = image.shape
+    units = torch.eye(height * width, dtype=torch.float64).view(1, -1, height, width)
+    lattice = Lattice.from_image(image.double(), sigma_rgb, sigma_xy)
+    filtered = lattice.filter(units.expand(n, -1, -1, -1), symmetric=False)
+    return filtered.flatten(2).transpose(1, 2).numpy()
+
+
+def labels_by_hand(probabilities, region, affinities, label, tags) -> np.ndarray:
+    """The soft labels (K, P) of one image, from probabilities (K, P) times the region (P,)."""
+    classes, pixels = probabilities.shape
+    inside = [p for p in range(pixels) if region[p]]
+    labelled = [p for p in inside if label[p] != 255]
+    allowed = [bool(tags[k]) or any(label[p] == k for p in labelled) for k in range(classes)]
+    scores = np.full((classes, pixels), -np.inf)
+    for p in range(pixels):
+        near = [sum(affinities[p, q] for q in labelled if label[q] == k) for k in range(classes)]
+        for k in range(classes):
+            if allowed[k]:
+                share = (near[k] + 0.05 / sum(allowed)) / (sum(near) + 0.05)
+                scores[k, p] = np.log(max(probabilities[k, p], 1e-5)) + np.log(max(share, 1e-5))
+
+    def distribute(scores):
+        soft = np.exp(scores - scores.max(0))
+        soft /= soft.sum(0)
+        for p in range(pixels):
+            if label[p] != 255:
+                soft[:, p] = [region[p] and label[p] == k for k in range(classes)]
+        return soft
+
+    degrees = affinities[:, inside].sum(1)
+    soft = distribute(scores)
+    for _ in range(3):
+        drawn = np.zeros_like(scores)
+        for p in inside:
+            for q in inside:
+                root = np.sqrt(degrees[p] * degrees[q])
+                drawn[:, p] += 10 * affinities[p, q] / root * soft[:, q]
+        soft = distribute(scores + drawn)
+    return soft * region
+
+
+def by_hand(case, scale_factor, tags) -> torch.Tensor:
+    """The soft labels (N, K, h, w) of a case at a scale."""
+    small = case.at_scale(scale_factor)
+    region = small.region.double()
+    probabilities = small.logits.softmax(1).detach() * region.unsqueeze(1)
+    affinities = ascending_affinities(small.image, 30.0, 8.0 * scale_factor)
+    tags = torch.ones(len(region), probabilities.shape[1]) if tags is None else tags
+    maps = (probabilities.flatten(2), region.flatten(1), small.label.flatten(1), tags)
+    labels = [
+        labels_by_hand(s.numpy(), r.numpy(), a, label.numpy(), tag.numpy())
+        for s, r, label, tag, a in zip(*maps, affinities, strict=True)
+    ]
+    return torch.from_numpy(np.stack(labels)).view_as(probabilities)
+
+
+@pytest.mark.parametrize("tags", [None, TAGS])
+@pytest.mark.parametrize("size, scale_factor", [((2, 3, 5, 6), 1), ((2, 3, 10, 8), 0.5)])
+def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags):
+    case = random_case(*size)
+    case.label[0][case.label[0] == 2] = 255  # so that the tag decides
+    case.logits.requires_grad_()
+    loss = self_label_loss(
+        *case.maps, case.label, **SIGMAS, scale_factor=scale_factor, image_tags=tags
+    )
+    (gradient,) = torch.autograd.grad(loss, case.logits)
+
+    labels = by_hand(case, scale_factor, tags)
+    assert (labels[0, 2] > 1e-3).any() == (tags is None)
+    small = case.at_scale(scale_factor)
+    counted = small.region * (small.label == 255)
+    entropies = -(labels * (small.logits.softmax(1) + 1e-5).log()).sum(1) * counted
+    expected = (entropies.sum((1, 2)) / counted.sum((1, 2))).mean()
+    (expected_gradient,) = torch.autograd.grad(expected, case.logits)
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_scribbles_and_edges_settle_what_the_network_does_not_know():
+    image = torch.full((1, 3, 8, 12), 40.0)
+    image[..., 6:] = 200  # an edge
+    label = torch.full((1, 8, 12), 255)
+    label[0, 4, 1], label[0, 4, 10] = 0, 1
+    unsure = torch.full((1, 3, 8, 12), 1 / 3)
+    labels = soft_labels(
+        unsure, torch.ones(1, 8, 12), Lattice.from_image(image, 10.0, 8.0), label.float()
+    )
+    assert (labels[0, 0, :, :6] > 0.9).all() and (labels[0, 1, :, 6:] > 0.9).all()
+
+
+def test_a_crop_without_any_label_follows_the_network():
+    case = random_case()
+    nothing = torch.full_like(case.label, 255)
+    loss = self_label_loss(*case.maps, nothing, **SIGMAS, scale_factor=1)
+    uniform = torch.full_like(case.logits, 1 / 3)
+    alone = self_label_loss(case.image, uniform, case.region, nothing, **SIGMAS, scale_factor=1)
+    assert 0 < loss < np.log(3)
+    assert alone.item() == pytest.approx(np.log(3), rel=1e-4)
+
+
+def test_with_a_label_on_every_pixel_it_is_zero():
+    case = random_case()
+    labels = torch.zeros_like(case.label)
+    segmentation = case.maps[1].requires_grad_()
+    loss = self_label_loss(case.image, segmentation, case.region, labels, **SIGMAS, scale_factor=1)
+    assert loss == 0
+    assert not torch.autograd.grad(loss, segmentation)[0].any()
+
+
+def test_the_layer_weighs_it_and_takes_labels_with_a_channel():
+    case = random_case()
+    layer = SelfLabelLoss(weight=3.0, **SIGMAS, scale_factor=0.5)
+    expected = 3 * self_label_loss(
+        *case.maps, case.label, **SIGMAS, scale_factor=0.5, image_tags=TAGS
+    )
+    labels = case.label.unsqueeze(1).byte()
+    torch.testing.assert_close(layer(*case.maps, labels, TAGS), expected)
+
+
+def test_tags_that_are_none_are_refused():
+    case = random_case()
+    with pytest.raises(TypeError, match="image_tags must be a torch.Tensor of bool, not"):
+        self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1, image_tags=[[0, 1]] * 2)
+    with pytest.raises(ValueError, match=r"image_tags must be \(N, K\)"):
+        self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1, image_tags=TAGS[:, :2])
