@@ -20,14 +20,20 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 MOBILENET = "deeplabv3plus_mobilenet_scribble"
 # The config, the name of its loss over all pixels in the log, and the loss' range.
 NEGATIVE, SHARE, SHARES = (-math.inf, 0), (0, 1), (0, math.inf)
+SELF_LABELLED = ("deeplabv3plus_mobilenet", "deeplabv3plus_r101") + tuple(
+    f"segformer_mit-b{size}" for size in range(5)
+)
 REGULARIZED = {
     MOBILENET: ("densecrf", NEGATIVE),
     f"{MOBILENET}_sample": ("densecrf", NEGATIVE),
     f"{MOBILENET}_animals": ("normalized", SHARES),
+    f"{MOBILENET}_self_label_sample": ("self_label", SHARES),
+    f"{MOBILENET}_self_label_animals": ("self_label", SHARES),
     f"{MOBILENET}_normalized": ("normalized", SHARE),
     f"{MOBILENET}_gated": ("gated", NEGATIVE),
     f"{MOBILENET}_normalized_cut": ("normalized_cut", SHARES),
     f"{MOBILENET}_kernel_cut": ("kernel_cut", SHARES),
+    **{f"{name}_scribble_self_label": ("self_label", SHARES) for name in SELF_LABELLED},
     "deeplabv3plus_r50_scribble": ("densecrf", NEGATIVE),
     "deeplabv3plus_r101_scribble": ("densecrf", NEGATIVE),
 }
@@ -68,6 +74,23 @@ def test_builds_and_gives_its_losses(name):
     loss, (low, high) = REGULARIZED[name]
     assert low < losses[f"decode.loss_{loss}"] < high
     assert losses["decode.loss_ce"] > 0
+
+
+@pytest.mark.parametrize("name", SELF_LABELLED)
+def test_the_self_labelling_networks_train(name):
+    torch.manual_seed(0)
+    config = load(f"{name}_scribble_self_label")
+    model = build(config).train()
+    optimizer = build_optim_wrapper(model, config.optim_wrapper)
+    for group in optimizer.optimizer.param_groups:
+        group["lr"] = 1e-4
+    before = model.decode_head.conv_seg.weight.detach().clone()
+    with provide_images(model):
+        for _ in range(2):
+            losses = model(*batch(scribbles()), mode="loss")
+            optimizer.update_params(sum(value for key, value in losses.items() if "loss" in key))
+    after = model.decode_head.conv_seg.weight
+    assert after.isfinite().all() and not torch.equal(after, before)
 
 
 @pytest.mark.parametrize("name", CROSS_ENTROPY_ALONE)
@@ -170,6 +193,11 @@ def test_output_stride_is_16(name):
         *(
             (f"{MOBILENET}_{name}", {"regularized_loss", "model.decode_head.loss_decode"})
             for name in ("normalized", "gated", "normalized_cut", "kernel_cut")
+        ),
+        (
+            f"{MOBILENET}_self_label",
+            {"self_label", "train_pipeline", "train_dataloader.dataset.pipeline"}
+            | {"model.decode_head.loss_decode"},
         ),
         (
             "deeplabv3plus_mobilenet_mask",

@@ -1,0 +1,8 @@
+"""The recipe of segformer_mit-b0_scribble_self_label.py for SegFormer MiT-B2."""
+
+_base_ = "./segformer_mit-b0_scribble_self_label.py"
+model = dict(
+    pretrained="https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b2_20220624-66e8bf70.pth",
+    backbone=dict(embed_dims=64, num_layers=[3, 4, 6, 3]),
+    decode_head=dict(in_channels=[64, 128, 320, 512]),
+)
