@@ -6,6 +6,10 @@ PYTHON ?= python3
 PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 	$(if $(MAKE_TERMOUT),,--quiet --quiet)
 
+# Tests of one file stay in one process, since they share what they train. More than one thread of
+# PyTorch's in each would only wait for the other's.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup train test test-onedl fuzz fuzz-files lint clean
 
@@ -27,7 +31,7 @@ train: setup
 	.venv/bin/python tools/train_sample.py
 
 test: setup
-	.venv/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-onedl: .venv-onedl/.package
 	.venv-onedl/bin/python -m pytest tests/test_compat.py tests/smoke
