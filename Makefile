@@ -20,7 +20,7 @@ help:
 	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
 	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
 	@echo 'make fuzz-files  give 5,000 damaged files to every tool that reads files (10 minutes)'
-	@echo 'make lint        check the Python code'
+	@echo 'make lint        check the Python code, its format and its types'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
 
@@ -44,9 +44,11 @@ fuzz-files: setup
 
 lint: setup
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 clean:
-	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find mmseg_rloss -name '*.so' -delete
 
 # An environment is made in two steps, each with a stamp: what it needs, then this package, which

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def scene_of(
     Returns:
         The images in the range in which they were loaded, RGB if C is 3.
     """
-    statistics = {}
+    statistics: dict[str, Any] = {}
     if getattr(data_preprocessor, "mean", None) is not None:
         statistics = dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
     if inputs.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):  # MMCV loads BGR.
@@ -111,6 +112,7 @@ class RangeCheck:
         if ready is not None:
             ready.synchronize()  # of the batch before: it is long over
         least, most, fraction = extremes.tolist()
+        assert self._range is not None  # or there would be nothing to tell
         low, high = self._range
         span = high - low  # augmentations that leave the range a little are let pass
         outside = not (least >= low - span and most <= high + span)

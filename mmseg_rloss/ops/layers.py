@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -265,9 +266,9 @@ def _energy_of_probabilities(
         )
     region = scene.region(scale_factor, segmentation)  # (N, h, w)
     affinities = scene.lattice(sigma_rgb, sigma_xy, scale_factor, segmentation.dtype)
-    labels = (_scale_labels(label, scale_factor, region) for label in labels)
+    scaled = [_scale_labels(label, scale_factor, region) for label in labels]
     masked = Segmentation(segmentation * region.unsqueeze(1), region)
-    return energy(masked, affinities, *labels)
+    return energy(masked, affinities, *scaled)
 
 
 def _scale_labels(label: Tensor, scale_factor: float, region: Tensor) -> Tensor:
@@ -301,8 +302,11 @@ class EnergyLayer(nn.Module, ABC):
         self.scale_factor = float(scale_factor)
 
     @abstractmethod
-    def energy(self, segmentation: Segmentation, affinities: Lattice, *labels: Tensor) -> Tensor:
-        """The energy (``energies.py``) that a subclass weighs."""
+    def energy(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The energy (``energies.py``) that a subclass weighs.
+
+        Its arguments: the Segmentation, the Lattice, labels and what :meth:`known` returns.
+        """
 
     def from_logits(self, scene: Scene, logits: Tensor, seg_label: Tensor | None = None) -> Tensor:
         """``weight`` times the energy of logits, without a map of probabilities at full size.
@@ -328,8 +332,9 @@ class EnergyLayer(nn.Module, ABC):
         region = scene.region(self.scale_factor, logits.new_empty(0, dtype=dtype))  # (N, h, w)
         affinities = scene.lattice(*self.bandwidths, dtype)
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
-        labels = () if seg_label is None else (seg_label,)
-        labels = [_scale_labels(label, self.scale_factor, region) for label in labels]
+        labels = []
+        if seg_label is not None:
+            labels = [_scale_labels(seg_label, self.scale_factor, region)]
         try:
             return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
         except ValueError as error:  # the filter refuses them, on the CPU
