@@ -11,7 +11,7 @@ PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-onedl fuzz fuzz-files lint clean
+.PHONY: help setup train test test-onedl fuzz fuzz-files mutate lint clean
 
 help:
 	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
@@ -20,6 +20,7 @@ help:
 	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
 	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
 	@echo 'make fuzz-files  give 5,000 damaged files to every tool that reads files (10 minutes)'
+	@echo 'make mutate      break the package in small ways and see that the tests notice (minutes)'
 	@echo 'make lint        check the Python code, its format and its types'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
@@ -41,6 +42,9 @@ fuzz:
 
 fuzz-files: setup
 	.venv/bin/python -m pytest tests/fuzz/fuzz_files.py
+
+mutate: setup
+	.venv/bin/python tests/mutation/mutate.py $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check .

@@ -102,6 +102,12 @@ def test_finds_the_id_lists_of_either_layout(root):
     assert len(PascalScribbleDataset(root, split="val", labels="mask")) == 1
 
 
+def test_of_two_id_lists_that_of_the_augmented_masks_counts(root):
+    write_id_lists(root, "ImageSets/SegmentationAug", train="train", val="val")
+    (root / "ImageSets" / "Segmentation" / "train_aug.txt").write_text("absent\n")
+    assert len(PascalScribbleDataset(root, split="train")) == 2
+
+
 def test_collates_through_the_training_pipeline(root):
     pipeline = [
         *LOADING,

@@ -1,6 +1,7 @@
 """The one reader of photos, against what MMSeg's LoadImageFromFile hands the network."""
 
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -58,6 +59,29 @@ def test_a_file_that_broke_off_is_no_photo(tmp_path, suffix, kept):
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(OSError, match=rf"photo\.{suffix}: (truncated|unreadable)"):
         read_photo(path)
+
+
+def jpeg(tmp_path) -> tuple[Path, bytes]:
+    """A path for a JPEG larger than what is looked at for its end, and its bytes."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(noise).save(path)
+    return path, path.read_bytes()
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_its_photo(tmp_path):
+    path, whole = jpeg(tmp_path)
+    thumbnail = b"\xff\xfe\x00\x04\xff\xd9"  # a comment
+    path.write_bytes(whole[:2] + thumbnail + whole[2:-40])
+    with pytest.raises(OSError, match=r"photo\.jpg: truncated"):
+        read_photo(path)
+
+
+def test_bytes_of_the_camera_after_the_end_do_no_harm(tmp_path):
+    path, whole = jpeg(tmp_path)
+    expected = read_photo(path)
+    path.write_bytes(whole + bytes(500))
+    assert np.array_equal(read_photo(path), expected)
 
 
 def test_what_is_no_file_is_refused_instead_of_waited_for(tmp_path):

@@ -124,6 +124,15 @@ def test_a_label_of_specks_alone_gets_one_stroke(draw):
     assert [np.count_nonzero(scribbles == label) for label in (0, 1)] == [1, 1]
 
 
+def test_strokes_are_shorter_than_their_regions_at_either_end():
+    mask = np.ones((40, 400), dtype=np.uint8)
+    columns = [np.flatnonzero((draw_scribbles(mask, rng(seed)) == 1).any(0)) for seed in range(20)]
+    starts, ends = (np.array([c[i] for c in columns]) for i in (0, -1))
+    for margin in (starts, 399 - ends):
+        # Of a spine of 400 pixels, 0 to 80 are left out at each end; which is which, is chance.
+        assert 25 < margin.mean() < 65 and margin.std() > 10
+
+
 def test_a_region_costs_its_own_pixels_not_those_of_the_mask(monkeypatch):
     transformed = []
     transform = cv2.distanceTransform

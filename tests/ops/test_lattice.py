@@ -332,6 +332,22 @@ def test_without_mmseg_and_the_extension_the_twin_runs_and_one_warning_says_how_
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ})
 
 
+def test_groups_of_channels_come_back_in_order(monkeypatch):
+    image, values = photo(4, 5), torch.rand(1, 5, 4, 5)
+    lattice = reference.build(image, 15.0, 20.0)
+    whole = reference.filter(lattice, values, "both")
+    monkeypatch.setattr(reference, "_MAX_TEMPORARY", 2 * lattice.vertices.numel())
+    assert torch.equal(reference.filter(lattice, values, "both"), whole)
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.Tag, "cudagraph_unsafe"), reason="this PyTorch has no such tag"
+)
+@pytest.mark.parametrize("op", ["build_lattice", "filter_on_lattice", "associate_on_lattice"])
+def test_no_cuda_graph_takes_an_op_that_waits_for_the_device(op):
+    assert torch.Tag.cudagraph_unsafe in getattr(torch.ops.mmseg_rloss, op).default.tags
+
+
 BAD_ARGUMENTS = {
     "image of a wrong rank": (dict(image=torch.zeros(3, 4, 4)), ValueError, "image must be"),
     "image no tensor": (dict(image=[1.0]), TypeError, "image must be a torch.Tensor"),
@@ -350,6 +366,8 @@ BAD_ARGUMENTS = {
     "sigma negative": (dict(sigma_xy=-1.0), ValueError, "sigma_xy must be positive"),
     "sigma NaN": (dict(sigma_xy=float("nan")), ValueError, "sigma_xy must be positive"),
     "sigma no number": (dict(sigma_rgb="15"), TypeError, "sigma_rgb must be a number"),
+    "sigma True": (dict(sigma_rgb=True), TypeError, "sigma_rgb must be a number"),
+    "complex image": (dict(image=torch.zeros(1, 3, 4, 4) * 1j), TypeError, "image must be real"),
     "NaN in image": (dict(image=torch.full((1, 3, 4, 4), torch.nan)), ValueError, "image must be"),
     "infinite image": (dict(image=torch.full((1, 3, 4, 4), torch.inf)), ValueError, "image must"),
     "NaN in values": (dict(values=torch.full((1, 2, 4, 4), torch.nan)), ValueError, "values must"),

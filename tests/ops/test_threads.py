@@ -8,12 +8,17 @@ import torch
 from mmseg_rloss.ops import bilateral_filter, set_num_threads, threads
 from mmseg_rloss.ops.backends.native import lattice as native
 
-LAUNCHERS = ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE")
+LAUNCHERS = (  # from the nearest to the process to the farthest
+    "LOCAL_WORLD_SIZE",
+    "SLURM_NTASKS_PER_NODE",
+    "OMPI_COMM_WORLD_LOCAL_SIZE",
+    "MPI_LOCALNRANKS",
+)
 
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch):
-    for name in (threads.ENVIRONMENT_VARIABLE, "MPI_LOCALNRANKS", *LAUNCHERS):
+    for name in (threads.ENVIRONMENT_VARIABLE, *LAUNCHERS):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -42,6 +47,14 @@ def test_local_ranks_share_the_processors(monkeypatch, launcher):
     assert threads.num_threads() == 4
     monkeypatch.setenv(launcher, "64")
     assert threads.num_threads() == 1
+
+
+def test_the_launcher_nearest_to_the_process_counts(monkeypatch):
+    """torchrun within Slurm starts more processes than Slurm knows of."""
+    on_processors(monkeypatch, 16)
+    for ranks, launcher in zip(("1", "2", "4", "8"), reversed(LAUNCHERS), strict=True):
+        monkeypatch.setenv(launcher, ranks)
+        assert threads.num_threads() == 16 // int(ranks)
 
 
 def test_slurms_notation_of_equal_nodes(monkeypatch):

@@ -31,6 +31,11 @@ def test_brightness_alone_shines_through():
     assert overlay.tolist() == [[[135, 55, 35], [135, 55, 35]]]
 
 
+def test_colours_are_rounded_to_the_nearest():
+    overlay = overlay_labels(np.full((1, 1, 3), 71, np.uint8), np.array([[1]]), PALETTE, 0.5)
+    assert overlay.tolist() == [[[136, 56, 36]]]  # 135.5, 55.5 (to even) and 35.5
+
+
 def test_leaves_the_photo_as_it_was(photo):
     before = photo.copy()
     overlay_labels(photo, np.ones((6, 8), dtype=np.uint8), PALETTE)

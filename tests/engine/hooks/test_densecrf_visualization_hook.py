@@ -100,6 +100,14 @@ def test_nothing_stays_on_the_loss(trained):
     assert len(loss._forward_hooks) == 1  # of RecordLossInputs
 
 
+def test_no_rank_but_the_first_watches_the_losses(trained, monkeypatch):
+    monkeypatch.setattr("mmengine.dist.utils.get_rank", lambda group=None: 1)
+    loss = find_segmentor(trained.model).decode_head.loss_decode[1]
+    hook, before = DenseCRFVisualizationHook(), len(loss._forward_hooks)
+    hook.before_train(trained)
+    assert len(loss._forward_hooks) == before
+
+
 def test_an_interval_below_one_is_refused():
     with pytest.raises(ValueError, match="interval must be 1"):
         DenseCRFVisualizationHook(interval=0)

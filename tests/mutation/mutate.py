@@ -1,0 +1,118 @@
+"""Break the package in small ways, one at a time, and report which the tests do not notice.
+
+Usage: mutate.py [WORD ...]: the mutations of mutations.json whose description has one of the words;
+all without any. Exits with 1 if fewer than 90 % of them are caught.
+
+A mutation is a text of a file and another in its place, with the tests that should fail then. Each
+is made in a copy of the project. Those of csrc/ are compiled there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+MUTATIONS = Path(__file__).with_name("mutations.json")
+COPIED = ["mmseg_rloss", "csrc", "tests", "tools", "configs", "benchmarks", "docs"]
+COPIED += ["setup.py", "pyproject.toml", "README.md", "Makefile"]
+GOAL = 0.9
+
+
+class Mutation(NamedTuple):
+    """One small change for the worse."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+
+
+def read_mutations() -> list[Mutation]:
+    """All of them, each of which still applies.
+
+    Raises:
+        SystemExit: Naming those whose text the file does not have exactly once.
+    """
+    mutations = [Mutation(**entry) for entry in json.loads(MUTATIONS.read_text())]
+    stale = [m for m in mutations if (ROOT / m.file).read_text().count(m.old) != 1]
+    if stale:
+        names = "\n".join(f"  {m.what}: {m.file}" for m in stale)
+        raise SystemExit(f"The file has not exactly one of the text that is replaced:\n{names}")
+    return mutations
+
+
+def copy_project(folder: Path) -> None:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+
+
+def run(folder: Path, *command: str) -> bool:
+    """Whether a command of Python's succeeds in the copy of the project."""
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    return not subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True
+    ).returncode
+
+
+def is_caught(mutation: Mutation, folder: Path) -> bool:
+    """Whether the tests of a mutation fail on it.
+
+    Raises:
+        SystemExit: It does not compile, which tests nothing.
+    """
+    path = folder / mutation.file
+    original = path.read_text()
+    compiled = mutation.file.startswith("csrc/")
+    path.write_text(original.replace(mutation.old, mutation.new))
+    try:
+        if compiled and not run(folder, "setup.py", "-q", "build_ext", "--inplace"):
+            raise SystemExit(f"does not compile: {mutation.what}")
+            # -B: no bytecode of what the file was before.
+        return not run(folder, "-B", "-m", "pytest", "-q", "-x", *mutation.tests)
+    finally:
+        path.write_text(original)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", metavar="WORD", help="of the descriptions")
+    words = parser.parse_args(argv).words
+    mutations = [
+        mutation
+        for mutation in read_mutations()
+        if not words or any(word in mutation.what for word in words)
+    ]
+    # Mutations of one language together: the last of csrc/ leaves an extension that is broken.
+    mutations.sort(key=lambda mutation: mutation.file.startswith("csrc/"))
+    survivors = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_project(folder)
+        tests = sorted({test for mutation in mutations for test in mutation.tests})
+        if not run(folder, "-m", "pytest", "-q", "-x", *tests):
+            raise SystemExit("The tests fail without any mutation.")
+        for mutation in mutations:
+            caught = is_caught(mutation, folder)
+            print(f"{'caught  ' if caught else 'SURVIVED'}  {mutation.what}", flush=True)
+            if not caught:
+                survivors.append(mutation)
+    share = 1 - len(survivors) / len(mutations) if mutations else 1.0
+    print(f"{len(mutations) - len(survivors)} of {len(mutations)} caught: {share:.0%}")
+    sys.exit(share < GOAL)
+
+
+if __name__ == "__main__":
+    main()
