@@ -54,6 +54,7 @@ TITLES = {
     "gated": "+ gated",
     "normalized_cut": "+ normalized cut",
     "kernel_cut": "+ kernel cut",
+    "self_label": "+ self-labelling",
     "mask": "full masks",
 }
 TRIMAP_WIDTHS = (2, 4, 8, 16)  # pixels to either side of a boundary
@@ -261,6 +262,7 @@ def measure(config: Config, folder: Path) -> Result:
     iou = class_iou(confusion[None])
     return {
         "mIoU": float(np.nanmean(iou)),
+        "mAcc": float(np.nanmean(class_accuracy(confusion[None]))),
         "class_IoU": dict(zip(classes, iou.tolist(), strict=True)),
         "trimap_mIoU": {w: float(np.nanmean(class_iou(confusion[w]))) for w in TRIMAP_WIDTHS},
         "seconds_per_iteration": seconds_per_iteration(folder),
@@ -288,6 +290,12 @@ def class_iou(confusion: np.ndarray) -> np.ndarray:
     intersection = np.diag(confusion)
     union = confusion.sum(0) + confusion.sum(1) - intersection
     return 100 * intersection / np.where(union, union, np.nan)
+
+
+def class_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """The share of each class that is found, in per cent; NaN for a class that nowhere occurs."""
+    pixels = confusion.sum(1)
+    return 100 * np.diag(confusion) / np.where(pixels, pixels, np.nan)
 
 
 def seconds_per_iteration(folder: Path) -> float:
@@ -319,6 +327,7 @@ def table(results: Results) -> Iterator[str]:
         cells = [f"{runs[seed]['mIoU']:.1f}" for runs in results.values()]
         yield f"| mIoU, seed {seed} | {' | '.join(cells)} |"
     yield f"| share of the gap closed | {' | '.join(gaps_closed(by_variant))} |"
+    yield row("mean accuracy by class", lambda r: r["mAcc"])
     for width in TRIMAP_WIDTHS:
         # JSON has made the widths strings.
         name = f"trimap mIoU, {width} px"
