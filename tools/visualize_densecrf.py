@@ -11,7 +11,7 @@ Several of the config's `regularized_losses` give a row each:
 
     ... --losses densecrf gated normalized_cut --labels data/pascal_scribble/pascal_2012_scribble
 
-of which DenseEnergyLoss, the gated one, looks at the labels, NAME.png in a folder.
+of which DenseEnergyLoss and SelfLabelLoss look at the labels, NAME.png in a folder.
 
 Without a checkpoint, the predictions can be score maps, as `tools/predict.py --save-scores` writes
 them, NAME.npy in a folder, each (classes, height, width) of logits or probabilities:
@@ -235,7 +235,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--labels",
         type=Path,
         metavar="FOLDER",
-        help="of label maps, for DenseEnergyLoss (default: no pixel is labelled)",
+        help="of label maps, for DenseEnergyLoss and SelfLabelLoss (default: no pixel is labelled)",
     )
     add_label_options(parser, "label maps")
     own = "default: the config's, or rloss's"

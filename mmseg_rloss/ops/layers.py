@@ -289,6 +289,8 @@ class EnergyLayer(nn.Module, ABC):
         ValueError: A parameter is out of its range.
     """
 
+    takes_labels = False  # as a fourth map, (N, H, W)
+
     def __init__(
         self, weight: float, sigma_rgb: float, sigma_xy: float, scale_factor: float
     ) -> None:
@@ -417,6 +419,7 @@ class DenseEnergyLoss(EnergyLayer):
         maps = images, segmentations, region_of_interest, seg_label
         return self.weight * dense_energy_loss(*maps, *self.bandwidths)
 
+    takes_labels = True
     energy = staticmethod(gated_energy)
 
 
@@ -501,4 +504,5 @@ class SelfLabelLoss(EnergyLayer):
     def known(self, scene: Scene) -> dict[str, Tensor | None]:
         return dict(tags=scene.image_tags)
 
+    takes_labels = True
     energy = staticmethod(self_label_energy)

@@ -65,8 +65,9 @@ class DenseCRFVisualizationHook(Hook):
         self._recording = False
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
-        for name, (loss, (*maps, label)) in self._calls.items():
-            figure = draw_densecrf([loss.layer], *maps, metainfo["classes"], palette, label)
+        for name, (loss, (*maps, label, tags)) in self._calls.items():
+            names = metainfo["classes"]
+            figure = draw_densecrf([loss.layer], *maps, names, palette, label, tags)
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
         self._calls.clear()
 
@@ -96,5 +97,6 @@ class DenseCRFVisualizationHook(Hook):
                     to_probabilities(logits)[0],
                     scene.region_of_interest[0],
                     None if label is None else label[0],
+                    None if scene.image_tags is None else scene.image_tags[0],
                 ),
             )
