@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import CenterCrop as MMCVCenterCrop
 from mmcv.transforms import Pad as MMCVPad
+from mmcv.transforms import RandomFlip as MMCVRandomFlip
+from mmcv.transforms import Resize as MMCVResize
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import (
     Albu,
     RandomCutOut,
+    RandomDepthMix,
     RandomMosaic,
     RandomRotate,
     RandomRotFlip,
@@ -18,11 +22,14 @@ from mmseg.datasets.transforms import (
 
 from ..file_check import check_files
 from ..pascal_scribble import PascalScribbleDataset
+from .albu import changes_colours_alone
 from .formatting import PackScribbleInputs
 from .label_check import check_label_transforms, pipelines
 from .loading import LoadRegionOfInterest
 
-_ADD_PIXELS = (MMCVPad, RandomRotate, RandomRotFlip, RandomMosaic, RandomCutOut, Albu)
+_ADD_PIXELS = (MMCVPad, RandomRotate, RandomRotFlip, RandomMosaic, RandomCutOut, RandomDepthMix)
+# These know gt_seg_map alone; MMSeg and this package have their own, which are subclasses.
+_MMCVS_OWN = (MMCVCenterCrop, MMCVPad, MMCVRandomFlip, MMCVResize)
 
 
 def untracked_padding(dataset: Any) -> list[str]:
@@ -47,23 +54,42 @@ def untracked_padding(dataset: Any) -> list[str]:
         if LoadRegionOfInterest in types and PackScribbleInputs in types:
             _check_tracked(pipeline, types.index(LoadRegionOfInterest))
         else:
-            names += [type(t).__name__ for t in pipeline if isinstance(t, _ADD_PIXELS)]
+            names += [type(t).__name__ for t in pipeline if _adds_pixels(t)]
     return list(dict.fromkeys(names))
 
 
+def _adds_pixels(transform: BaseTransform) -> bool:
+    """Whether a transform may leave pixels that show no photo."""
+    if isinstance(transform, Albu):
+        return not changes_colours_alone(transform)
+    if isinstance(transform, MMCVCenterCrop):
+        return transform.auto_pad
+    return isinstance(transform, _ADD_PIXELS)
+
+
 def _check_tracked(pipeline: list[BaseTransform], loading: int) -> None:
-    early = [type(t).__name__ for t in pipeline[:loading] if isinstance(t, _ADD_PIXELS)]
+    early = [type(t).__name__ for t in pipeline[:loading] if _adds_pixels(t)]
     if early:
         raise ValueError(
             f"LoadRegionOfInterest comes after {', '.join(early)}, so that padding would pass for "
             "photo: put it right after LoadAnnotations"
         )
     for transform in pipeline[loading:]:
-        if isinstance(transform, Albu) and "gt_roi_map" not in transform.keymap_to_albu:
+        if isinstance(transform, Albu) and not changes_colours_alone(transform):
             raise ValueError(
-                "Albu after LoadRegionOfInterest does not move the region of interest: use MMSeg's "
-                "own geometric transforms, and put an Albu that changes colours alone before "
-                "LoadRegionOfInterest"
+                "Albu does not move the region of interest, whatever its keymap says: let it "
+                "change colours alone, and use MMSeg's own geometric transforms"
+            )
+        # RandomResize and RandomChoiceResize have one within.
+        if type(getattr(transform, "resize", transform)) in _MMCVS_OWN:
+            raise ValueError(
+                f"{type(transform).__name__} of MMCV does not move the region of interest: set "
+                "default_scope = 'mmseg', and leave 'mmcv.' out of its type"
+            )
+        if isinstance(transform, RandomDepthMix):
+            raise ValueError(
+                "RandomDepthMix paints the depth into the photo, but leaves no trace of it in the "
+                "maps: leave it out"
             )
         if isinstance(transform, RandomCutOut) and transform.seg_fill_in is None:
             raise ValueError(
