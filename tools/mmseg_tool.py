@@ -98,10 +98,18 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
 
     for dataloader in dataloaders:
         dataset = dict((config.get(dataloader) or {}).get("dataset", {}))
-        if dataset.pop("type", None) == "PascalScribbleDataset":
+        kind = dataset.pop("type", None)
+        ids = None
+        if kind == "PascalScribbleDataset":
             lists = PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
-            if not read_id_list(lists.ann_file):
-                raise DatasetFilesError(f"{lists.ann_file} names no photo.")
+            ids = Path(lists.ann_file)
+        elif kind == "BaseSegDataset" and dataset.get("ann_file"):
+            ids = Path(dataset.get("data_root") or "", dataset["ann_file"])
+        # MMEngine fails at an empty one in words of its own, or waits for a photo for ever.
+        if ids and ids.is_file() and not read_id_list(ids):
+            raise DatasetFilesError(
+                f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"
+            )
 
 
 def work_dir_of(args: argparse.Namespace, config: Config) -> Path:

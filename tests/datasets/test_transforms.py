@@ -516,9 +516,10 @@ def test_own_labels_that_do_not_fit_are_named(tmp_path, labels, in_training, at_
 
 
 def test_own_labels_that_are_no_class_are_named(tmp_path):
-    photos = own_data(tmp_path, label_map(1, 3), num_classes=3)
+    photos = own_data(tmp_path, label_map(1, 3))
+    told = TRANSFORMS.build(LOAD | dict(num_classes=3))
     with pytest.raises(ValueError, match=r"0\.png: label 3, which is none of the 3 .*ignore_index"):
-        photos[0]
+        told(Compose(photos.pipeline.transforms[:2])(photos.get_data_info(0)))
     with pytest.raises(DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3"):
         untracked_padding(MultiImageMixDataset(ConcatDataset([photos]), pipeline=[FLIP]))
 

@@ -170,7 +170,10 @@ def test_a_list_without_a_photo_is_told(tmp_path):
     lists = tmp_path / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     (lists / "train_aug.txt").write_text("\n")
-    dataset = dict(type="PascalScribbleDataset", data_root=str(tmp_path))
-    config = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo"):
-        look_for_data(config, ("train_dataloader",))
+    for dataset in (
+        dict(type="PascalScribbleDataset", data_root=str(tmp_path)),
+        dict(type="BaseSegDataset", data_root=str(lists), ann_file="train_aug.txt"),
+    ):
+        config = Config(dict(train_dataloader=dict(dataset=dataset)))
+        with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
+            look_for_data(config, ("train_dataloader",))

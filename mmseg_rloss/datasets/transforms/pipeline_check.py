@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmcv.transforms import CenterCrop as MMCVCenterCrop
 from mmcv.transforms import Pad as MMCVPad
 from mmcv.transforms import RandomFlip as MMCVRandomFlip
 from mmcv.transforms import Resize as MMCVResize
-from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import (
     Albu,
     RandomCutOut,
@@ -20,8 +18,7 @@ from mmseg.datasets.transforms import (
     RandomRotFlip,
 )
 
-from ..file_check import check_files
-from ..pascal_scribble import PascalScribbleDataset
+from ..own_data import check_training_files
 from .albu import changes_colours_alone
 from .formatting import PackScribbleInputs
 from .label_check import check_label_transforms, pipelines
@@ -44,10 +41,11 @@ def untracked_padding(dataset: Any) -> list[str]:
     Raises:
         ValueError: The region is loaded, but in the wrong place, or a transform would falsify it
             or the labels.
-        DatasetFilesError: It is a ValueError. Files of a set that loads the region cannot be used.
+        DatasetFilesError: It is a ValueError. A set names no photo, or files of one that loads the
+            region cannot be used.
     """
     check_label_transforms(dataset)
-    _check_own_files(dataset)
+    check_training_files(dataset)
     names = []
     for pipeline in pipelines(dataset):
         types = [type(transform) for transform in pipeline]
@@ -96,28 +94,3 @@ def _check_tracked(pipeline: list[BaseTransform], loading: int) -> None:
                 "RandomCutOut paints holes that show no photo, but leaves no trace of them in the "
                 "maps: set its seg_fill_in=255"
             )
-
-
-def _check_own_files(dataset: Any) -> None:
-    """Look at the files of a set that nobody has looked at, as PascalScribbleDataset does."""
-    for part in getattr(dataset, "datasets", []):
-        _check_own_files(part)
-    if hasattr(dataset, "dataset"):
-        _check_own_files(dataset.dataset)
-    if not isinstance(dataset, BaseSegDataset) or isinstance(dataset, PascalScribbleDataset):
-        return
-    steps = next(pipelines(dataset))
-    regions = [step for step in steps if isinstance(step, LoadRegionOfInterest)]
-    classes = dataset.METAINFO.get("classes") or dataset.metainfo.get("classes")
-    if not (regions and classes) or dataset.backend_args:
-        return
-    items = [dataset.get_data_info(i) for i in range(len(dataset))]
-    loaders = [step for step in steps if isinstance(step, LoadImageFromFile)]
-    check_files(
-        [(Path(item["img_path"]), Path(item["seg_map_path"])) for item in items],
-        len(classes),
-        scribbles=True,
-        ignore_index=regions[0].ignore_index,
-        reduce_zero_label=dataset.reduce_zero_label,
-        loader=loaders[0] if loaders else None,
-    )
