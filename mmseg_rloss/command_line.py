@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from matplotlib.backend_bases import FigureCanvasBase
 
 from .datasets.file_check import listed
 from .datasets.label_png import UNLABELLED
@@ -20,6 +23,22 @@ def output_folder(text: str) -> Path:
     path = output_file(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{path} is there, and is no folder")
+    if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{path} may not be written to")
+    return path
+
+
+def output_picture(text: str) -> Path:
+    """Argparse's type for a picture that Matplotlib is to write.
+
+    Raises:
+        argparse.ArgumentTypeError: it could not be written, or its name tells no format.
+    """
+    path = output_file(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder, not a picture")
+    if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise argparse.ArgumentTypeError(f"{path} must end in .png, .jpg or .pdf")
     return path
 
 
@@ -37,9 +56,11 @@ def output_file(text: str) -> Path:
                 f"{part} is a link to {target}, which is not there: is its disk mounted?"
             )
         if part != path and part.exists():
-            if part.is_dir():
-                break
-            raise argparse.ArgumentTypeError(f"{part} is there, and is no folder")
+            if not part.is_dir():
+                raise argparse.ArgumentTypeError(f"{part} is there, and is no folder")
+            if not os.access(part, os.W_OK | os.X_OK):
+                raise argparse.ArgumentTypeError(f"{part} may not be written to")
+            break
     return path
 
 
@@ -79,9 +100,25 @@ def add_label_options(parser: argparse.ArgumentParser, maps: str) -> None:
 def at_least(smallest: int) -> Callable[[str], int]:
     """Argparse's type for a number with a limit."""
 
-    def number(text: str) -> int:
+    def integer(text: str) -> int:
         if int(text) < smallest:
             raise argparse.ArgumentTypeError(f"must be {smallest} or more, got {text}")
         return int(text)
 
+    return integer
+
+
+def finite(text: str) -> float:
+    """Argparse's type for a number that is neither NaN nor infinite."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be finite, got {text}")
+    return number
+
+
+def positive(text: str) -> float:
+    """Argparse's type for a finite number above 0."""
+    number = finite(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
     return number

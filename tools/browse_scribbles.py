@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, at_least, output_file, shown, stop_if_any
+from mmseg_rloss.command_line import add_label_options, at_least, output_picture, shown, stop_if_any
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
@@ -216,7 +216,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("root", type=Path, help="folder of the data set")
     parser.add_argument("--split", choices=list(ID_LISTS), default="train", help=default)
     parser.add_argument(
-        "--out", type=output_file, default=Path("scribbles.png"), help=f"sheet {default}"
+        "--out", type=output_picture, default=Path("scribbles.png"), help=f"sheet {default}"
     )
     parser.add_argument("--ids", nargs="+", default=[], help="photos for the sheet")
     parser.add_argument(

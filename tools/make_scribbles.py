@@ -15,7 +15,13 @@ import numpy as np
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, output_folder, stop_if_any, visible
+from mmseg_rloss.command_line import (
+    add_label_options,
+    at_least,
+    output_folder,
+    stop_if_any,
+    visible,
+)
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png, write_label_png
 from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
@@ -58,7 +64,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("masks", type=Path, help="folder of one-channel PNGs")
     parser.add_argument("--out", type=output_folder, required=True, help="folder for the scribbles")
     parser.add_argument("--points", action="store_true", help="dots instead of strokes")
-    parser.add_argument("--seed", type=int, default=0, help=default)
+    parser.add_argument("--seed", type=at_least(0), default=0, help=default)
     add_label_options(parser, "masks")
     return parser.parse_args(argv)
 

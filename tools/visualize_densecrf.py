@@ -44,7 +44,13 @@ from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 
 from mmseg_rloss.checkpoint import CheckpointError, load_network
-from mmseg_rloss.command_line import add_label_options, output_folder, stop_if_any
+from mmseg_rloss.command_line import (
+    add_label_options,
+    finite,
+    output_folder,
+    positive,
+    stop_if_any,
+)
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
 from mmseg_rloss.datasets.photo import reason
@@ -239,11 +245,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add_label_options(parser, "label maps")
     own = "default: the config's, or rloss's"
-    parser.add_argument("--sigma-rgb", type=float, nargs="+", help=f"in grey levels ({own})")
-    parser.add_argument("--sigma-xy", type=float, nargs="+", help=f"in pixels ({own})")
-    parser.add_argument("--scale-factor", type=float, help=f"above 0, at most 1 ({own})")
-    parser.add_argument("--weight", type=float, help=f"factor of the loss ({own})")
+    parser.add_argument("--sigma-rgb", type=positive, nargs="+", help=f"in grey levels ({own})")
+    parser.add_argument("--sigma-xy", type=positive, nargs="+", help=f"in pixels ({own})")
+    parser.add_argument("--scale-factor", type=positive, help=f"above 0, at most 1 ({own})")
+    parser.add_argument("--weight", type=finite, help=f"factor of the loss ({own})")
     args = parser.parse_args(argv)
+    if args.scale_factor and args.scale_factor > 1:
+        parser.error(f"argument --scale-factor: must be at most 1, got {args.scale_factor}")
     if args.scores and args.losses:
         parser.error("--losses names losses of a config, which --scores goes without")
     args.model = [] if args.scores else args.inputs[:2]
@@ -252,6 +260,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         parser.error("name at least one photo, after the config and the checkpoint")
     if absent := [str(photo) for photo in args.photos if not photo.is_file()]:
         parser.error(f"no such photo: {', '.join(absent)}")
+    figures = {(args.out / f"{photo.stem}.png").resolve() for photo in args.photos}
+    inputs = [*args.photos, *(args.labels.glob("*.png") if args.labels else [])]
+    if over := [str(path) for path in inputs if path.resolve() in figures]:
+        parser.error(f"--out would write a figure over {', '.join(over)}: name another folder")
     if len({photo.stem for photo in args.photos}) < len(args.photos):
         parser.error("two photos of one name would share a figure: call the tool for each folder")
     return args

@@ -1,5 +1,6 @@
 """Label maps as palette PNGs, the way PASCAL VOC stores them."""
 
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,13 @@ def read_label_png(
     if reduce_zero_label:
         colours = np.concatenate([colours[1:], colours[:1]])
     return standardize(labels, ignore_index, reduce_zero_label), colours
+
+
+def check_label(name: str, value: int) -> None:
+    """Raise ValueError unless a value can be a label."""
+    number = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (number and 0 <= value <= UNLABELLED):
+        raise ValueError(f"{name} must be a label from 0 to 255, got {value!r}")
 
 
 def labels_of(image: Image.Image, name: str | Path) -> np.ndarray:
