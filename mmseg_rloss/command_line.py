@@ -80,10 +80,10 @@ def stop_if_any(bad: list[str], title: str) -> None:
         raise SystemExit(f"{len(bad)} {title}: {listed(bad)}")
 
 
-def add_label_options(parser: argparse.ArgumentParser, maps: str) -> None:
+def add_label_options(parser: argparse.ArgumentParser, maps: str, prefix: str = "") -> None:
     """Let a tool read label maps in which another value than 255 stands for unlabelled."""
     parser.add_argument(
-        "--ignore-index",
+        f"--{prefix}ignore-index",
         type=int,
         choices=range(256),
         default=UNLABELLED,
@@ -91,7 +91,7 @@ def add_label_options(parser: argparse.ArgumentParser, maps: str) -> None:
         help=f"what stands for unlabelled in the {maps} (default: %(default)s)",
     )
     parser.add_argument(
-        "--reduce-zero-label",
+        f"--{prefix}reduce-zero-label",
         action="store_true",
         help=f"0 stands for unlabelled in the {maps}, and the classes count from 1",
     )

@@ -106,7 +106,7 @@ def read_labels(
     if not path.exists():
         return None
     if kind == "mask":
-        return fitting(path, size)
+        return fitting(path, size, args.mask_ignore_index, args.mask_reduce_zero_label)
     return fitting(path, size, args.ignore_index, args.reduce_zero_label)
 
 
@@ -237,6 +237,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--classes", nargs="+", default=VOC_CLASSES, help="names of the labels (default: VOC's)"
     )
     add_label_options(parser, "scribbles")
+    add_label_options(parser, "masks", prefix="mask-")
     return parser.parse_args(argv)
 
 

@@ -28,21 +28,29 @@ def check_training_files(dataset: Any) -> None:
     """
     for part in _sets(dataset):
         _check_not_empty(part)
-        if _region_of(part):
-            _check_files(part, scribbles=True)
+        if region := _region_of(part):
+            _check_files(part, True, region.ignore_index, "LoadRegionOfInterest")
 
 
-def check_evaluation_files(dataset: Any) -> None:
+def check_evaluation_files(loop: Any) -> None:
     """Look at the files of a set to evaluate on, unless it is one of MMSeg's public ones.
 
-    MMSeg's metrics leave out labels that are no class, and fail without a name at other sizes.
+    MMSeg's metrics count predictions where labels are no class, and fail without a name where they
+    have another size.
 
-    Args and Raises: As in :func:`check_training_files`.
+    Args:
+        loop: MMEngine's, to validate or to test.
+
+    Raises:
+        DatasetFilesError: As in :func:`check_training_files`.
     """
-    for part in _sets(dataset):
+    metrics = loop.evaluator.metrics
+    ignored = [metric.ignore_index for metric in metrics if hasattr(metric, "ignore_index")]
+    ignore_index = ignored[0] if ignored else UNLABELLED
+    for part in _sets(loop.dataloader.dataset):
         _check_not_empty(part)
         if type(part) is BaseSegDataset or not type(part).__module__.startswith("mmseg."):
-            _check_files(part, scribbles=False)
+            _check_files(part, False, ignore_index, "the metric")
 
 
 def _sets(dataset: Any) -> Iterator[BaseSegDataset]:
@@ -69,7 +77,7 @@ def _region_of(dataset: BaseSegDataset) -> LoadRegionOfInterest | None:
     return next((step for step in steps if isinstance(step, LoadRegionOfInterest)), None)
 
 
-def _check_files(dataset: BaseSegDataset, scribbles: bool) -> None:
+def _check_files(dataset: BaseSegDataset, scribbles: bool, ignore_index: int, owner: str) -> None:
     classes = dataset.METAINFO.get("classes") or dataset.metainfo.get("classes")
     looked_at = isinstance(dataset, PascalScribbleDataset)
     if looked_at or dataset.backend_args or not 0 < len(classes or ()) <= UNLABELLED:
@@ -78,7 +86,6 @@ def _check_files(dataset: BaseSegDataset, scribbles: bool) -> None:
     loaders = [step for step in steps if isinstance(step, LoadImageFromFile)]
     if not loaders or not any(isinstance(step, LoadAnnotations) for step in steps):
         return
-    region = _region_of(dataset)
     items = [dataset.get_data_info(i) for i in range(len(dataset))]
     check_files(
         [
@@ -88,7 +95,8 @@ def _check_files(dataset: BaseSegDataset, scribbles: bool) -> None:
         ],
         len(classes),
         scribbles=scribbles,
-        ignore_index=region.ignore_index if region else dataset.ignore_index,
+        ignore_index=ignore_index,
         reduce_zero_label=dataset.reduce_zero_label,
         loader=loaders[0],
+        owner=owner,
     )

@@ -1,11 +1,14 @@
 """What is told of the files of data sets of one's own before they are evaluated on."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
+from mmseg.evaluation import IoUMetric
 from PIL import Image
 
 from mmseg_rloss.datasets import DatasetFilesError, PascalScribbleDataset
@@ -39,6 +42,13 @@ def own_set(folder, labels, kind=BaseSegDataset, **arguments):
     )
 
 
+def evaluate(dataset, **metric):
+    """Look at a set as the loop that would evaluate on it."""
+    evaluator = SimpleNamespace(metrics=[IoUMetric(**metric)])
+    dataloader = SimpleNamespace(dataset=dataset)
+    check_evaluation_files(SimpleNamespace(dataloader=dataloader, evaluator=evaluator))
+
+
 def mask(*labels, size=(9, 12)):
     result = np.zeros(size, np.uint8)
     for row, label in enumerate(labels):
@@ -64,29 +74,29 @@ class Plants(BaseSegDataset):
 def test_masks_that_cannot_be_evaluated_on_are_named(tmp_path, kind, labels, told):
     photos = own_set(tmp_path, labels, kind)
     with pytest.raises(DatasetFilesError, match=told):
-        check_evaluation_files(ConcatDataset([photos]))
+        evaluate(ConcatDataset([photos]))
 
 
-@pytest.mark.parametrize(
-    "labels, arguments",
-    [
-        (mask(1, 2, 255), {}),
-        (mask(1, 2, 7), dict(ignore_index=7)),
-        (mask(1, 2, 3), dict(reduce_zero_label=True)),
-    ],
-)
-def test_masks_of_the_right_form_pass(tmp_path, labels, arguments):
-    check_evaluation_files(own_set(tmp_path, labels, **arguments))
+def test_masks_of_the_right_form_pass(tmp_path):
+    evaluate(own_set(tmp_path, mask(1, 2, 255)))
+    evaluate(own_set(tmp_path, mask(1, 2, 3), reduce_zero_label=True))
+
+
+def test_what_stands_for_unlabelled_is_what_the_metric_leaves_out(tmp_path):
+    photos = own_set(tmp_path, mask(1, 2, 7), ignore_index=7)  # which MMSeg does not pass on
+    with pytest.raises(DatasetFilesError, match="say ignore_index=7 of the metric"):
+        evaluate(photos)
+    evaluate(photos, ignore_index=7)
 
 
 def test_binary_masks_are_asked_about(tmp_path):
     with pytest.warns(UserWarning, match="hold 0 and 255 alone"):
-        check_evaluation_files(own_set(tmp_path, mask(255)))
+        evaluate(own_set(tmp_path, mask(255)))
 
 
 def test_public_sets_of_mmseg_are_taken_as_they_come(tmp_path):
     suffixes = dict(img_suffix=".jpg", seg_map_suffix=".png", metainfo=None)
-    check_evaluation_files(own_set(tmp_path, mask(33), CityscapesDataset, **suffixes))
+    evaluate(own_set(tmp_path, mask(33), CityscapesDataset, **suffixes))
 
 
 def test_an_empty_set_is_refused_by_the_name_of_its_list(tmp_path):
@@ -95,7 +105,7 @@ def test_an_empty_set_is_refused_by_the_name_of_its_list(tmp_path):
     (tmp_path / "ImageSets/Segmentation/train_aug.txt").write_text("\n")
     with pytest.warns(UserWarning, match="names no photo"):
         photos = PascalScribbleDataset(tmp_path)
-    for check in (untracked_padding, check_evaluation_files):
+    for check in (untracked_padding, evaluate):
         with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
             check(ConcatDataset([photos]))
 

@@ -329,6 +329,15 @@ def test_0_may_stand_for_unlabelled(root):
     assert np.unique(load_labels(dataset)).tolist() == [0, 20, 255]
 
 
+def test_says_so_where_most_pixels_have_a_class_and_none_is_unlabelled(root):
+    scribble = np.full((9, 12), 4)  # as in medical scribbles; here, a boat
+    scribble[2] = 1
+    for name in IDS["train"]:
+        write_labels(root, "pascal_2012_scribble", name, scribble)
+    with pytest.warns(UserWarning, match=r"most are labelled 4. If 4 .*, say ignore_index=4$"):
+        PascalScribbleDataset(root)
+
+
 @pytest.mark.parametrize("classes", [None, ("background", "person")])
 def test_another_value_may_stand_for_unlabelled(root, classes):
     scribble = np.full((9, 12), 99)

@@ -520,7 +520,9 @@ def test_own_labels_that_are_no_class_are_named(tmp_path):
     told = TRANSFORMS.build(LOAD | dict(num_classes=3))
     with pytest.raises(ValueError, match=r"0\.png: label 3, which is none of the 3 .*ignore_index"):
         told(Compose(photos.pipeline.transforms[:2])(photos.get_data_info(0)))
-    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3"):
+    with pytest.raises(
+        DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3 of LoadRegionOfInterest"
+    ):
         untracked_padding(MultiImageMixDataset(ConcatDataset([photos]), pipeline=[FLIP]))
 
 

@@ -21,10 +21,12 @@ POSITIVE = ("0", "-1", "nan", "inf", "wide")
 BAD = [
     ("browse_scribbles", "--count", COUNTS),
     ("browse_scribbles", "--ignore-index", LABELS),
+    ("browse_scribbles", "--mask-ignore-index", LABELS),
     ("browse_scribbles", "--predictions", ("folder", "a=nowhere")),
     ("browse_scribbles", "--split", ("test",)),
     ("browse_scribbles", "--out", (".", "sheet", "sheet.doc")),
     ("compare_losses", "--seeds", ("-1", "1.5")),
+    ("dataset_converters.pascal_scribble", "--ignore-index", LABELS),
     ("make_sample_dataset", "--train", COUNTS),
     ("make_sample_dataset", "--val", COUNTS),
     ("make_sample_dataset", "--size", ("31 99", "99 0", "64 nan")),

@@ -28,10 +28,10 @@ from rich.progress import track
 from scipy.io import loadmat
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
-from mmseg_rloss.command_line import output_folder
+from mmseg_rloss.command_line import add_label_options, output_folder
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
-from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, write_label_png
+from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, standardize, write_label_png
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
     LABEL_FOLDERS,
@@ -151,8 +151,10 @@ def is_wanted(name: str) -> bool:
 class Sources:
     """What the data set is made of. Each of its methods raises ValueError with what is wrong."""
 
-    def __init__(self, voc: Path, masks: Path, scribbles: Path) -> None:
-        self._voc, self._masks, self._scribbles = map(Files, (voc, masks, scribbles))
+    def __init__(self, args: argparse.Namespace) -> None:
+        paths = (args.voc, args.masks, args.scribbles)
+        self._voc, self._masks, self._scribbles = map(Files, paths)
+        self._unlabelled = args.ignore_index, args.reduce_zero_label
 
     def ids(self, partial: bool) -> dict[str, list[str]]:
         """The ids of each split; for a part of the data, of what is there of it."""
@@ -195,7 +197,8 @@ class Sources:
         """(H, W) uint8, 255 where there is no scribble."""
         if f"{name}.xml" in self._scribbles:
             return draw_xml(self._scribbles.read(f"{name}.xml"))
-        return read_labels(self._scribbles.read(f"{name}.png"), f"{name}.png of the scribbles")
+        labels = read_labels(self._scribbles.read(f"{name}.png"), f"{name}.png of the scribbles")
+        return standardize(labels, *self._unlabelled)
 
 
 def draw_xml(data: bytes) -> np.ndarray:
@@ -354,7 +357,7 @@ def main(argv: list[str] | None = None) -> None:
     unfinished = out.with_name(f"{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
-        sources = Sources(args.voc, args.masks, args.scribbles)
+        sources = Sources(args)
         ids = sources.ids(args.partial)
         if not all(ids.values()):
             raise SystemExit(
@@ -388,6 +391,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="take the photos that all sources have, however many, instead of all 12,031",
     )
+    add_label_options(parser, "PNGs of the scribbles")
     return parser.parse_args(argv)
 
 

@@ -48,7 +48,7 @@ class ProvideImagesHook(Hook):
         losses = losses_by_name(segmentor)
         padding = untracked_padding(runner.train_dataloader.dataset)
         if validation := getattr(runner, "val_loop", None):
-            check_evaluation_files(validation.dataloader.dataset)
+            check_evaluation_files(validation)
         if losses and padding:
             print_log(
                 f"The padding of {', '.join(padding)} passes for photo in {type_names(losses)}. "
@@ -68,7 +68,7 @@ class ProvideImagesHook(Hook):
         Raises:
             DatasetFilesError: It is a ValueError. It names those that cannot.
         """
-        check_evaluation_files(runner.test_loop.dataloader.dataset)
+        check_evaluation_files(runner.test_loop)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
