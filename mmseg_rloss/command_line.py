@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backend_bases import FigureCanvasBase
+from mmengine.config import Config
 
 from .datasets.file_check import listed
 from .datasets.label_png import UNLABELLED
+from .datasets.photo import reason
 
 
 def output_folder(text: str) -> Path:
@@ -62,6 +65,18 @@ def output_file(text: str) -> Path:
                 raise argparse.ArgumentTypeError(f"{part} may not be written to")
             break
     return path
+
+
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read the config of a network, with changes; end the tool if it is none."""
+    try:
+        config = Config.fromfile(path)
+        config.merge_from_dict(options or {})
+    except Exception as error:  # A config is Python, and may raise anything.
+        raise SystemExit(f"{path} cannot be read as a config ({reason(error)})") from None
+    if "model" not in config:
+        raise SystemExit(f"{path} is no config of a network: it has no model")
+    return config
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

@@ -29,7 +29,7 @@ from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    masks = visible(args.masks.glob("*.png"))
+    masks = visible(path for path in args.masks.glob("*") if path.suffix.lower() == ".png")
     if not masks:
         raise SystemExit(f"{args.masks} holds no mask (*.png).")
     if args.out.resolve() == args.masks.resolve():
@@ -46,7 +46,11 @@ def main(argv: list[str] | None = None) -> None:
             bad.append(f"{path.name} is no mask: {error}")
             continue
         scribbles = draw(mask, np.random.default_rng([args.seed, *os.fsencode(path.stem)]))
-        write_label_png(scribbles, args.out / path.name, palette)
+        try:
+            write_label_png(scribbles, args.out / path.name, palette)
+        except OSError as error:
+            bad.append(f"{path.name}: its scribbles cannot be written ({error})")
+            continue
         labelled += np.count_nonzero(scribbles != UNLABELLED)
         pixels += np.bincount(mask.ravel(), minlength=256)
     share = f"{labelled / max(1, pixels.sum()):.2%} of the pixels of {len(masks) - len(bad)} masks"

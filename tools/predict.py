@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import ConfigDict, DictAction
 from mmseg.apis import inference_model
 
-from mmseg_rloss.checkpoint import CheckpointError, load_network
-from mmseg_rloss.command_line import at_least, output_folder, stop_if_any, visible
+from mmseg_rloss.checkpoint import CheckpointError, load_network, palette_of
+from mmseg_rloss.command_line import at_least, output_folder, read_config, stop_if_any, visible
 from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 from mmseg_rloss.datasets.photo import reason
@@ -46,15 +46,14 @@ def main(argv: list[str] | None = None) -> None:
     photos = find_photos(args.photos, args.out)
     if not photos:
         raise SystemExit(f"No photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named.")
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
+    config = read_config(args.config, args.cfg_options)
     if args.refine is not None:
         refine(config.model, args.refine)
     try:
         model = load_network(config, args.checkpoint)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
-    palette = np.array(model.dataset_meta["palette"], dtype=np.uint8)
+    palette = palette_of(model)
     if len(palette) > UNLABELLED:
         raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
     bad = []
@@ -70,12 +69,15 @@ def main(argv: list[str] | None = None) -> None:
             bad.append(f"{path}: {reason(error)}")
             continue
         mask = sample.pred_sem_seg.data[0].astype(np.uint8)
-        write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
         overlay = Image.fromarray(overlay_labels(photo, mask, palette))
-        overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)
-        if args.save_scores:
-            scores = sample.seg_logits.data.astype(np.float16)
-            np.save(file(args.out, "scores", f"{name}.npy"), scores)
+        try:
+            write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
+            overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)
+            if args.save_scores:
+                scores = sample.seg_logits.data.astype(np.float16)
+                np.save(file(args.out, "scores", f"{name}.npy"), scores)
+        except OSError as error:
+            bad.append(f"{path}: its results cannot be written ({error})")
     print(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
     stop_if_any(bad, "files could not be predicted, and were left out")
 

@@ -39,16 +39,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
-from mmengine.config import Config
 from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 
-from mmseg_rloss.checkpoint import CheckpointError, load_network
+from mmseg_rloss.checkpoint import CheckpointError, load_network, palette_of
 from mmseg_rloss.command_line import (
     add_label_options,
     finite,
     output_folder,
     positive,
+    read_config,
     stop_if_any,
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
@@ -84,7 +84,10 @@ def main(argv: list[str] | None = None) -> None:
             source.palette,
             maps.labels,
         )
-        figure.savefig(args.out / f"{photo.stem}.png")
+        try:
+            figure.savefig(args.out / f"{photo.stem}.png")
+        except OSError as error:
+            bad.append(f"{photo}: its figure cannot be written ({error})")
     print(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
     stop_if_any(bad, "photos have no figure")
 
@@ -121,11 +124,12 @@ class Network:
 
     def __init__(self, config: str, checkpoint: str, names: list[str] | None) -> None:
         try:
-            self._model = load_network(config, checkpoint)
+            self._model = load_network(read_config(config), checkpoint)
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
-        self.classes = self._model.dataset_meta["classes"]
-        self.palette = np.array(self._model.dataset_meta["palette"], dtype=np.uint8)
+        self.palette = palette_of(self._model)
+        classes = self._model.dataset_meta.get("classes") or ()
+        self.classes = classes if len(classes) == len(self.palette) else None
         if names:
             losses = named(config, names)
         else:
@@ -194,9 +198,7 @@ def to_probabilities(scores: Tensor) -> Tensor:
 
 def named(config: str, names: list[str]) -> list[RegularizedLoss]:
     try:
-        return [
-            MODELS.build(loss) for loss in named_losses(Config.fromfile(config), names).values()
-        ]
+        return [MODELS.build(loss) for loss in named_losses(read_config(config), names).values()]
     except ValueError as error:
         raise SystemExit(f"--losses: {error}.") from None
 

@@ -210,3 +210,14 @@ def test_photos_that_would_share_a_figure_are_told(tmp_path, capsys):
     with pytest.raises(SystemExit):
         visualize_densecrf.main([*files, "--scores", str(tmp_path)])
     assert "would share a figure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["photos", "labels"])
+def test_figures_are_not_written_over_what_they_show(tmp_path, capsys, folder):
+    for kind in ("photos", "labels"):
+        write_photo(tmp_path / kind / "a.png")
+    options = ["--scores", str(tmp_path), "--labels", str(tmp_path / "labels")]
+    photo = str(tmp_path / "photos" / "a.png")
+    with pytest.raises(SystemExit):
+        visualize_densecrf.main([photo, *options, "--out", str(tmp_path / folder)])
+    assert f"would write a figure over {tmp_path / folder / 'a.png'}" in capsys.readouterr().err
