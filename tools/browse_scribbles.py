@@ -238,7 +238,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add_label_options(parser, "scribbles")
     add_label_options(parser, "masks", prefix="mask-")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    titles = ["photo", "scribbles", "mask", *(title for title, _ in args.predictions)]
+    if len(set(titles)) < len(titles):
+        parser.error("argument --predictions: two columns would share a title")
+    return args
 
 
 if __name__ == "__main__":

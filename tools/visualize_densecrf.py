@@ -75,19 +75,19 @@ def main(argv: list[str] | None = None) -> None:
         except (OSError, ValueError) as error:
             bad.append(str(error))
             continue
-        figure = draw_densecrf(
-            losses,
-            maps.image,
-            maps.probabilities,
-            torch.ones(maps.image.shape[1:]),
-            source.classes or names_of(len(maps.probabilities)),
-            source.palette,
-            maps.labels,
-        )
         try:
+            figure = draw_densecrf(
+                losses,
+                maps.image,
+                maps.probabilities,
+                torch.ones(maps.image.shape[1:]),
+                source.classes or names_of(len(maps.probabilities)),
+                source.palette,
+                maps.labels,
+            )
             figure.savefig(args.out / f"{photo.stem}.png")
-        except OSError as error:
-            bad.append(f"{photo}: its figure cannot be written ({error})")
+        except (OSError, ValueError) as error:  # The scale may leave no pixel of a small photo.
+            bad.append(f"{photo}: its figure cannot be drawn ({error})")
     print(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
     stop_if_any(bad, "photos have no figure")
 
@@ -108,7 +108,7 @@ def maps_of(photo: Path, source: Network | SavedScores, args: argparse.Namespace
     """
     image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)
     scores = source.scores(photo)
-    if scores.shape[1:] != image.shape[1:]:
+    if scores.ndim != 3 or not len(scores) or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
             f"The score map of {photo} is {tuple(scores.shape)}. It must be "
             f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
@@ -160,7 +160,10 @@ class SavedScores:
         if not path.is_file():
             raise ValueError(f"{photo} needs its score map {path}.")
         try:
-            return torch.from_numpy(np.load(path)).float()
+            scores = torch.from_numpy(np.load(path))
+            if scores.is_complex():
+                raise TypeError("its numbers are complex")
+            return scores.float()
         except Exception as error:  # NumPy parses the header as Python, and has all its errors.
             raise ValueError(f"{path} is no score map ({reason(error)})") from error
 
@@ -189,7 +192,9 @@ def read_labels(args: argparse.Namespace, photo: Path, image: Tensor) -> Tensor:
 
 def to_probabilities(scores: Tensor) -> Tensor:
     """(K, H, W) of logits or probabilities; of one class, it and the background make two."""
-    if len(scores) == 1:  # MMSegmentation has passed them through a sigmoid.
+    if len(scores) == 1:
+        if scores.min() < 0 or scores.max() > 1:  # MMSegmentation passes them through a sigmoid.
+            scores = scores.sigmoid()
         return torch.cat([1 - scores, scores])
     if scores.min() >= 0 and torch.allclose(scores.sum(0), scores.new_ones(()), atol=1e-2):
         return scores

@@ -9,6 +9,7 @@ from PIL import Image
 from .photo import check_regular, reason
 
 UNLABELLED = 255
+LOSSY = ("JPEG", "MPO")
 
 
 def voc_palette() -> np.ndarray:
@@ -101,8 +102,11 @@ def labels_of(image: Image.Image, name: str | Path) -> np.ndarray:
     """The labels of a decoded image of one channel, uint8 (H, W), as MMSeg's LoadAnnotations.
 
     Raises:
-        ValueError: its values do not fit 8 bits, to which LoadAnnotations would cut them.
+        ValueError: its values do not fit 8 bits, to which LoadAnnotations would cut them, or it was
+            a JPEG.
     """
+    if image.format in LOSSY:
+        raise ValueError(f"{name}: a JPEG, which blends labels into others: draw it as a PNG anew")
     values = np.asarray(image)
     with np.errstate(invalid="ignore"):
         labels = values.astype(np.uint8)

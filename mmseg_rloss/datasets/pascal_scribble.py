@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 from mmseg.registry import DATASETS
 
 from ..ops.checks import check_flag
-from .file_check import DatasetFilesError, check_files
+from .file_check import DatasetFilesError, check_files, listed
 from .id_list import read_id_list
 from .label_png import UNLABELLED, check_label
 from .transforms.label_check import check_label_transforms
@@ -113,6 +114,12 @@ class PascalScribbleDataset(BaseSegDataset):
         if not ids:
             warnings.warn(f"{self.ann_file} names no photo: the data set is empty", stacklevel=2)
             self.serialize_data = False  # MMEngine cannot serialize nothing.
+        if repeated := [name for name, count in Counter(ids).items() if count > 1]:
+            warnings.warn(
+                f"{self.ann_file} names {len(repeated)} photos more than once, and they count as "
+                f"often: {listed(repeated)}",
+                stacklevel=2,
+            )
         photos, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
         pairs = [
             (photos / f"{name}{self.img_suffix}", labels / f"{name}{self.seg_map_suffix}")

@@ -287,6 +287,19 @@ def test_an_empty_list_is_told(root):
         assert len(PascalScribbleDataset(root)) == 0
 
 
+def test_photos_that_a_list_repeats_are_told(root):
+    (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join(IDS["train"] * 2))
+    with pytest.warns(UserWarning, match=rf"2 photos more than once.*{IDS['train'][0]}"):
+        assert len(PascalScribbleDataset(root)) == 4
+
+
+def test_label_maps_that_are_jpegs_are_refused(root):
+    with Image.open(scribble_path(root)) as image:
+        image.convert("L").save(scribble_path(root), format="JPEG")
+    with pytest.raises(DatasetFilesError, match=r"\.png: a JPEG, which blends labels"):
+        PascalScribbleDataset(root)
+
+
 def test_a_list_that_is_no_text_is_named(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_bytes(b"\xff\xfea\x00")
     with pytest.raises(DatasetFilesError, match=r"train_aug\.txt: not a list in UTF-8"):

@@ -22,7 +22,7 @@ BAD = [
     ("browse_scribbles", "--count", COUNTS),
     ("browse_scribbles", "--ignore-index", LABELS),
     ("browse_scribbles", "--mask-ignore-index", LABELS),
-    ("browse_scribbles", "--predictions", ("folder", "a=nowhere")),
+    ("browse_scribbles", "--predictions", ("folder", "a=nowhere", "mask=.", "a=. a=.")),
     ("browse_scribbles", "--split", ("test",)),
     ("browse_scribbles", "--out", (".", "sheet", "sheet.doc")),
     ("compare_losses", "--seeds", ("-1", "1.5")),
