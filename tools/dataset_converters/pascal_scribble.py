@@ -334,9 +334,15 @@ def missing_sources(args: argparse.Namespace) -> list[str]:
     messages = []
     for option, description in SOURCES.items():
         path = getattr(args, option)
-        if path is None or not path.exists():
-            state = "not named" if path is None else f"{path} does not exist"
-            messages.append(f"--{option}: {state}. Wanted are {description}.")
+        if path is None:
+            state = "not named"
+        elif not path.exists():
+            state = f"{path} does not exist"
+        elif not (path.is_file() or path.is_dir()):  # a pipe, which would never end
+            state = f"{path} is no file and no folder"
+        else:
+            continue
+        messages.append(f"--{option}: {state}. Wanted are {description}.")
     return messages
 
 

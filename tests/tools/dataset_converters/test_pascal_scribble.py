@@ -363,6 +363,12 @@ def test_links_in_a_circle_and_pipes_end(sources):
     assert len(PascalScribbleDataset(convert(sources, "--partial"))) == 3
 
 
+def test_a_source_that_is_a_pipe_is_refused(sources):
+    os.mkfifo(sources / "pipe")
+    assert "--voc: " in (message := refused(sources, voc="pipe"))
+    assert "pipe is no file and no folder" in message
+
+
 def test_a_folder_behind_a_link_is_read(sources):
     photos = sources / "VOCdevkit" / "VOC2012" / "JPEGImages"
     photos.rename(sources / "disk")
