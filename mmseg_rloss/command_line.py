@@ -16,6 +16,11 @@ from .datasets.file_check import listed
 from .datasets.label_png import UNLABELLED
 from .datasets.photo import reason
 
+NEEDS_PKG_RESOURCES = (
+    "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
+    'pip install "setuptools<81".'
+)
+
 
 def output_folder(text: str) -> Path:
     """Argparse's type for a folder to write to, which need not exist.
@@ -68,12 +73,20 @@ def output_file(text: str) -> Path:
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read the config of a network, with changes; end the tool if it is none."""
+    """Read a config, with changes; end the tool if it is none."""
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(options or {})
     except Exception as error:  # A config is Python, and may raise anything.
+        if isinstance(error, ModuleNotFoundError) and error.name == "pkg_resources":
+            raise SystemExit(NEEDS_PKG_RESOURCES) from None
         raise SystemExit(f"{path} cannot be read as a config ({reason(error)})") from None
+    return config
+
+
+def read_network_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read the config of a network, with changes; end the tool if it is none."""
+    config = read_config(path, options)
     if "model" not in config:
         raise SystemExit(f"{path} is no config of a network: it has no model")
     return config

@@ -42,7 +42,7 @@ from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network
-from mmseg_rloss.command_line import at_least, output_folder, read_config
+from mmseg_rloss.command_line import at_least, output_folder, read_network_config
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS
 from mmseg_rloss.models.losses import RegularizedLoss, named_losses
@@ -69,7 +69,7 @@ Results = dict[str, dict[int, Result]]  # by variant and seed
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     out = args.out or Path("work_dirs") / "compare_losses" / args.config.stem
-    config = read_config(args.config, args.cfg_options)
+    config = read_network_config(args.config, args.cfg_options)
     losses = losses_to_compare(config, args.losses)
     if taken := {"ce", "mask"} & losses.keys():
         raise SystemExit(f"{taken.pop()} names a training without the losses: rename the loss.")

@@ -43,6 +43,7 @@ def run(name: str) -> None:
             distribute_on_cpu()
     try:
         config = load_config(args)
+        look_at_work_dir(work_dir_of(args, config))
         look_for_data(config, DATALOADERS[name])
         if getattr(args, "resume", False):
             look_for_checkpoint(work_dir_of(args, config))
@@ -52,13 +53,6 @@ def run(name: str) -> None:
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
-    except ModuleNotFoundError as error:
-        if error.name != "pkg_resources":
-            raise
-        stop(
-            "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
-            'pip install "setuptools<81".'
-        )
 
 
 def load_tool(name: str) -> ModuleType:
@@ -84,11 +78,12 @@ def load_tool(name: str) -> ModuleType:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    from mmengine.config import Config
+    from mmseg_rloss.command_line import read_config
 
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
-    return config
+    try:
+        return read_config(args.config, args.cfg_options)
+    except SystemExit as error:
+        stop(str(error))
 
 
 def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
@@ -115,6 +110,16 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
 def work_dir_of(args: argparse.Namespace, config: Config) -> Path:
     """The folder of a training, as MMSegmentation's tool chooses it."""
     return Path(args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}")
+
+
+def look_at_work_dir(work_dir: Path) -> None:
+    """Stop where the training could not write."""
+    from mmseg_rloss.command_line import output_folder
+
+    try:
+        output_folder(str(work_dir))
+    except argparse.ArgumentTypeError as error:
+        stop(f"work_dir: {error}.")
 
 
 def look_for_checkpoint(work_dir: Path) -> None:

@@ -28,7 +28,13 @@ from mmengine.config import ConfigDict, DictAction
 from mmseg.apis import inference_model
 
 from mmseg_rloss.checkpoint import CheckpointError, load_network, palette_of
-from mmseg_rloss.command_line import at_least, output_folder, read_config, stop_if_any, visible
+from mmseg_rloss.command_line import (
+    at_least,
+    output_folder,
+    read_network_config,
+    stop_if_any,
+    visible,
+)
 from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 from mmseg_rloss.datasets.photo import reason
@@ -46,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     photos = find_photos(args.photos, args.out)
     if not photos:
         raise SystemExit(f"No photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named.")
-    config = read_config(args.config, args.cfg_options)
+    config = read_network_config(args.config, args.cfg_options)
     if args.refine is not None:
         refine(config.model, args.refine)
     try:

@@ -48,7 +48,7 @@ from mmseg_rloss.command_line import (
     finite,
     output_folder,
     positive,
-    read_config,
+    read_network_config,
     stop_if_any,
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
@@ -124,7 +124,7 @@ class Network:
 
     def __init__(self, config: str, checkpoint: str, names: list[str] | None) -> None:
         try:
-            self._model = load_network(read_config(config), checkpoint)
+            self._model = load_network(read_network_config(config), checkpoint)
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
         self.palette = palette_of(self._model)
@@ -203,7 +203,9 @@ def to_probabilities(scores: Tensor) -> Tensor:
 
 def named(config: str, names: list[str]) -> list[RegularizedLoss]:
     try:
-        return [MODELS.build(loss) for loss in named_losses(read_config(config), names).values()]
+        return [
+            MODELS.build(loss) for loss in named_losses(read_network_config(config), names).values()
+        ]
     except ValueError as error:
         raise SystemExit(f"--losses: {error}.") from None
 
