@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,12 @@ def visible(paths: Iterable[Path]) -> list[Path]:
 def shown(name: str) -> str:
     """The name of a file as a picture can show it, whatever its encoding and the locale's."""
     return os.fsencode(name).decode("utf-8", errors="replace")
+
+
+def say(text: str) -> None:
+    """Print a line that may name files of any encoding, whatever the terminal's is."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def stop_if_any(bad: list[str], title: str) -> None:

@@ -22,7 +22,14 @@ from rich.progress import track
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, at_least, output_picture, shown, stop_if_any
+from mmseg_rloss.command_line import (
+    add_label_options,
+    at_least,
+    output_picture,
+    say,
+    shown,
+    stop_if_any,
+)
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
@@ -70,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         legend = class_legend(statistics.names(args.classes), statistics.palette)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_sheet(sheet, legend).savefig(args.out)
-        print(f"{args.out} shows {len(sheet)} of {len(ids)} photos.")
+        say(f"{args.out} shows {len(sheet)} of {len(ids)} photos.")
     stop_if_any(list(bad.values()), "photos are left out")
 
 

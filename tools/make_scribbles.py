@@ -19,6 +19,7 @@ from mmseg_rloss.command_line import (
     add_label_options,
     at_least,
     output_folder,
+    say,
     stop_if_any,
     visible,
 )
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         labelled += np.count_nonzero(scribbles != UNLABELLED)
         pixels += np.bincount(mask.ravel(), minlength=256)
     share = f"{labelled / max(1, pixels.sum()):.2%} of the pixels of {len(masks) - len(bad)} masks"
-    print(f"{args.out} holds scribbles on {share}.")
+    say(f"{args.out} holds scribbles on {share}.")
     if not args.reduce_zero_label and (doubt := doubt_about(pixels, scribbles=False)):
         print(f"Is this what you mean? {doubt}.")
     stop_if_any(bad, "files have no scribbles")

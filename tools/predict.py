@@ -32,6 +32,7 @@ from mmseg_rloss.command_line import (
     at_least,
     output_folder,
     read_network_config,
+    say,
     stop_if_any,
     visible,
 )
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
                 np.save(file(args.out, "scores", f"{name}.npy"), scores)
         except OSError as error:
             bad.append(f"{path}: its results cannot be written ({error})")
-    print(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
+    say(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
     stop_if_any(bad, "files could not be predicted, and were left out")
 
 

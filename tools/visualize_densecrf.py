@@ -49,6 +49,7 @@ from mmseg_rloss.command_line import (
     output_folder,
     positive,
     read_network_config,
+    say,
     stop_if_any,
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
             figure.savefig(args.out / f"{photo.stem}.png")
         except (OSError, ValueError) as error:  # The scale may leave no pixel of a small photo.
             bad.append(f"{photo}: its figure cannot be drawn ({error})")
-    print(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
+    say(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
     stop_if_any(bad, "photos have no figure")
 
 

@@ -28,7 +28,11 @@ from rich.progress import track
 from scipy.io import loadmat
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, output_folder
+from mmseg_rloss.command_line import (
+    add_label_options,
+    output_folder,
+    say,
+)
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
 from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, standardize, write_label_png
@@ -356,7 +360,7 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(
                 f"{out} is there but not complete. Remove it, or name another --out.\n{error}"
             ) from None
-        print(f"{out} is complete: nothing to do.")
+        say(f"{out} is complete: nothing to do.")
         return
     if missing := missing_sources(args):
         raise SystemExit("\n".join(["Data are missing.", *missing]))
@@ -378,7 +382,7 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(str(error)) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
+    say(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
