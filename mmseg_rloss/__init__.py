@@ -1,7 +1,11 @@
 """Train MMSegmentation networks from scribbles with the DenseCRF loss."""
 
-from importlib.util import find_spec
+from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import registration
 from .ops import (
     DenseCRFLoss,
     DenseEnergyLoss,
@@ -14,6 +18,9 @@ from .ops import (
     normalized_cut_loss,
     self_label_loss,
 )
+
+if TYPE_CHECKING:
+    from .engine import provide_images  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -30,12 +37,16 @@ __all__ = [
     "self_label_loss",
 ]
 
-if find_spec("mmseg") is not None:
-    from . import compat
+_SUBPACKAGES = ("datasets", "engine", "models", "visualization")
 
-    compat.apply()
 
-    from . import datasets, engine, models  # noqa: F401
-    from .engine import provide_images
+def __getattr__(name: str) -> Any:
+    """What needs MMSegmentation is imported when it is asked for."""
+    if name == "provide_images":
+        return import_module(".engine", __name__).provide_images
+    if name in _SUBPACKAGES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    __all__ += ["provide_images"]
+
+registration.register_with_mmseg()

@@ -12,15 +12,14 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-import mmseg
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
 
 _FIRST_RELEASE_OF_THE_FORK = "1.3"
@@ -29,10 +28,22 @@ _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # PyTorch reads it at each load
 
 def apply() -> None:
     """Mend what needs it; to be called before any of MMSeg's models and losses is imported."""
+    import mmseg  # not above: importing it calls this function (see registration.py)
+
     if digit_version(mmseg.__version__) >= digit_version(_FIRST_RELEASE_OF_THE_FORK):
         return
     stand_in_for_compiled_ops()
     allow_resuming_checkpoints()
+
+
+def apply_to_checkpoints() -> None:
+    """Mend what reads checkpoints; imports nothing of MMSeg, and needs none of it imported."""
+    try:
+        version = metadata.version("mmsegmentation")  # the fork goes by another name
+    except metadata.PackageNotFoundError:
+        return
+    if digit_version(version) < digit_version(_FIRST_RELEASE_OF_THE_FORK):
+        allow_resuming_checkpoints()
 
 
 def stand_in_for_compiled_ops() -> None:
@@ -84,6 +95,8 @@ def allow_resuming_checkpoints() -> None:
     """
     if digit_version(torch.__version__) < digit_version("2.6"):
         return
+    from mmengine.runner.checkpoint import CheckpointLoader  # not above, for the same reason
+
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         CheckpointLoader.register_scheme(prefixes=prefix, loader=_safe(loader), force=True)
 

@@ -1,5 +1,7 @@
 """What connects a network's losses with the images during training."""
 
+import mmseg  # noqa: F401  # before this package: it has all of them imported
+
 from .hooks import (
     ChannelsLastHook,
     DenseCRFVisualizationHook,

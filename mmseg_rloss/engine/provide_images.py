@@ -13,8 +13,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models import RegularizedLoss
 from ..models.data_preprocessor import GREY_LEVELS, RangeCheck, scene_of
+from ..models.losses import RegularizedLoss
 from ..ops.energies import UNLABELLED
 
 

@@ -1,5 +1,7 @@
 """What MMSegmentation builds into a network."""
 
+import mmseg  # noqa: F401  # before this package: it has all of them imported
+
 from .losses import (
     DenseCRFLoss,
     DenseEnergyLoss,

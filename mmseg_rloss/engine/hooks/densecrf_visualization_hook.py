@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from ...models.head_check import losses_by_name
 from ...models.logits import to_probabilities
 from ...models.losses import RegularizedLoss
-from ...visualization import draw_densecrf, figure_to_array
+from ...visualization.densecrf import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor
 
 

@@ -12,13 +12,16 @@ from types import ModuleType
 
 import torch
 
-from . import native, reference, triton
+from . import native, reference
 
 
 def select(device: torch.device) -> ModuleType:
     """The fastest backend for tensors on ``device``."""
-    if device.type == "cuda" and triton.is_available():  # ROCm's devices go by that name
-        return triton
+    if device.type == "cuda":  # ROCm's devices go by that name
+        from . import triton  # not above: where it is installed, it takes half a second
+
+        if triton.is_available():
+            return triton
     if device.type != "cpu":
         return reference
     if not native.is_available():
