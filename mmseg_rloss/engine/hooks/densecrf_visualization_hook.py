@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from ...models.head_check import losses_by_name
 from ...models.logits import to_probabilities
 from ...models.losses import RegularizedLoss
+from ...ops.checks import check_count
 from ...visualization import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor
 
@@ -35,13 +36,12 @@ class DenseCRFVisualizationHook(Hook):
         interval: Iterations from one figure to the next.
 
     Raises:
-        ValueError: ``interval`` is below 1.
+        TypeError: ``interval`` is no integer.
+        ValueError: It is below 1.
     """
 
     def __init__(self, interval: int = 500) -> None:
-        if interval < 1:
-            raise ValueError(f"interval must be 1 iteration or more, not {interval}")
-        self.interval = interval
+        self.interval = check_count("interval", interval, least=1)
         self._recording = False
         self._handles: list[RemovableHandle] = []
         self._calls: dict[str, tuple[RegularizedLoss, tuple[Tensor, ...]]] = {}

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ...datasets.transforms.pipeline_check import untracked_padding
 from ...models.head_check import check_heads, losses_by_name, type_names
+from ...ops.ranges import GREY_LEVELS, check_value_range
 from ..provide_images import ImageProvider, find_segmentor, provide_images
 
 
@@ -27,10 +28,14 @@ class ProvideImagesHook(Hook):
 
     Args:
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
+
+    Raises:
+        TypeError: ``value_range`` is no pair of numbers.
+        ValueError: It does not rise.
     """
 
-    def __init__(self, value_range: Sequence[float] | None = (0.0, 255.0)) -> None:
-        self._value_range = value_range
+    def __init__(self, value_range: Sequence[float] | None = GREY_LEVELS) -> None:
+        self._value_range = check_value_range(value_range)
         self._provider: ImageProvider | None = None
         self._watches: dict[str, RemovableHandle] = {}
 
