@@ -57,6 +57,8 @@ class ImageProvider:
                 "with images: list dict(type='DenseCRFLoss') in loss_decode of a head",
                 stacklevel=3,
             )
+        for loss in self._losses:
+            loss.take_back()  # what a training that was interrupted has left
         self._check_range = LoadedRangeCheck(value_range)
         self._handles = [
             segmentor.register_forward_pre_hook(self._provide, with_kwargs=True),

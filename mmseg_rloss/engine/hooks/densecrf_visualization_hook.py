@@ -48,7 +48,7 @@ class DenseCRFVisualizationHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses; a compiled network would not notice it any later."""
-        self.after_train(runner)  # of a training that was interrupted
+        self._detach()  # from a training that was interrupted
         if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
                 record = functools.partial(self._record, name)
@@ -72,15 +72,21 @@ class DenseCRFVisualizationHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Detach from the losses."""
+        self._detach()
+
+    def _detach(self) -> None:
         while self._handles:
             self._handles.pop().remove()
+        self._recording = False
+        self._calls.clear()
 
     @torch.compiler.disable
     @torch.no_grad()
     def _record(
         self, name: str, loss: RegularizedLoss, args: tuple, kwargs: dict[str, Any], output: Tensor
     ) -> None:
-        if self._recording:
+        # Once: nobody ends the recording of a training that was interrupted.
+        if self._recording and name not in self._calls:
             call = inspect.signature(loss.forward).bind(*args, **kwargs)
             call.apply_defaults()
             logits = call.arguments["seg_logits"][:1].float()  # (1, K, h, w)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,10 @@ class RegularizedLoss(nn.Module):
         self._loss_name = loss_name
         self._scene: Scene | None = None
         self._suspended = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A batch under way, as Ctrl-C leaves it, can be neither copied nor saved.
+        return self.__dict__ | dict(_scene=None, _suspended=False)
 
     @property
     def loss_name(self) -> str:
