@@ -6,6 +6,10 @@ PYTHON ?= python3
 PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 	$(if $(MAKE_TERMOUT),,--quiet --quiet)
 
+# Tests of one file stay in one process, since they share what they train. More than one thread of
+# PyTorch's in each would only wait for the other's.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup train test test-onedl fuzz fuzz-files lint clean
 
@@ -16,7 +20,7 @@ help:
 	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
 	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
 	@echo 'make fuzz-files  give 5,000 damaged files to every tool that reads files (10 minutes)'
-	@echo 'make lint        check the Python code'
+	@echo 'make lint        check the Python code, its format and its types'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
 
@@ -27,7 +31,7 @@ train: setup
 	.venv/bin/python tools/train_sample.py
 
 test: setup
-	.venv/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-onedl: .venv-onedl/.package
 	.venv-onedl/bin/python -m pytest tests/test_compat.py tests/smoke
@@ -40,9 +44,11 @@ fuzz-files: setup
 
 lint: setup
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 clean:
-	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find mmseg_rloss -name '*.so' -delete
 
 # An environment is made in two steps, each with a stamp: what it needs, then this package, which

@@ -136,8 +136,8 @@ def _types_of_log_history() -> list:
         return getattr(owner, name)
 
     array = np.zeros(0)
-    reconstruct_array = array.__reduce__()[0]
-    make_scalar = np.float64(0).__reduce__()[0]
+    reconstruct_array: Any = array.__reduce__()[0]
+    make_scalar: Any = np.float64(0).__reduce__()[0]
     return [
         HistoryBuffer,
         (history_buffer_method, "builtins.getattr"),

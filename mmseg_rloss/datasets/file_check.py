@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 
     label_path: Path
     problem: str | None = None
-    pixels: np.ndarray | None = None  # of each label from 0 to 255, as the file has them
+    pixels: np.ndarray = np.zeros(256, np.int64)  # of each label, as the file has them
     unknown: int | None = None  # a label of the file that is no class
 
 
@@ -85,7 +85,7 @@ def check_files(
             stacklevel=2,
         )
     if findings and len(silent) < len(findings) and not reduce_zero_label:
-        pixels = sum(finding.pixels for finding in findings)
+        pixels = np.sum([finding.pixels for finding in findings], axis=0)
         if doubt := doubt_about(pixels, scribbles, ignore_index, owner):
             warnings.warn(doubt, stacklevel=2)
 

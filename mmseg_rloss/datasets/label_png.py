@@ -84,7 +84,7 @@ def read_label_png(
             raise ValueError(f"{path}: {image.mode} where a label map has one channel of 8 bits")
         labels = labels_of(image, path)
         if image.mode == "P":
-            own = np.reshape(image.getpalette("RGB"), (-1, 3))
+            own = np.array(image.getpalette("RGB")).reshape(-1, 3)
             colours[: len(own)] = own
     if reduce_zero_label:
         colours = np.concatenate([colours[1:], colours[:1]])

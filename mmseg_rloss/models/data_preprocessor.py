@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -31,7 +32,7 @@ def scene_of(
     Returns:
         The images in the range in which they were loaded, RGB if C is 3.
     """
-    statistics = {}
+    statistics: dict[str, Any] = {}
     if getattr(data_preprocessor, "mean", None) is not None:
         statistics = dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
     if inputs.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):  # MMCV loads BGR.

@@ -254,12 +254,14 @@ _TRANSPOSED = {
 }
 
 # On a GPU the size of the lattice comes back to the host, which a CUDA graph cannot hold.
-_UNSAFE = {"tags": (torch.Tag.cudagraph_unsafe,)} if hasattr(torch.Tag, "cudagraph_unsafe") else {}
+_UNSAFE: Any = (
+    {"tags": (torch.Tag.cudagraph_unsafe,)} if hasattr(torch.Tag, "cudagraph_unsafe") else {}
+)
 
 
 @torch.library.custom_op("mmseg_rloss::build_lattice", mutates_args=(), **_UNSAFE)
 def _build_op(planes: Tensor, bandwidth: float, position_bandwidth: float | None) -> Tensor:
-    token = planes.new_zeros(1, dtype=torch.uint8)
+    token: Any = planes.new_zeros(1, dtype=torch.uint8)
     if planes.numel() > 0:
         backend = backends.select(planes.device).lattice
         token.lattice = backend.build(planes, bandwidth, position_bandwidth)
@@ -271,7 +273,7 @@ def _(planes: Tensor, bandwidth: float, position_bandwidth: float | None) -> Ten
     return planes.new_empty(1, dtype=torch.uint8)
 
 
-def _lattice_of(token: Tensor, planes: Tensor, *bandwidths: float | None) -> object:
+def _lattice_of(token: Any, planes: Tensor, *bandwidths: float | None) -> object:
     if not hasattr(token, "lattice"):
         token.lattice = backends.select(planes.device).lattice.build(planes, *bandwidths)
     return token.lattice
@@ -332,9 +334,8 @@ def _associate_op(
     position_bandwidth: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if values.numel() == 0:
-        return torch.empty_like(values, memory_format=torch.contiguous_format), *(
-            values.new_zeros(values.shape[:2]) for _ in range(2)
-        )
+        filtered = torch.empty_like(values, memory_format=torch.contiguous_format)
+        return filtered, values.new_zeros(values.shape[:2]), values.new_zeros(values.shape[:2])
     lattice = _lattice_of(token, planes, bandwidth, position_bandwidth)
     return backends.select(values.device).lattice.associate(lattice, values, region)
 
@@ -348,9 +349,8 @@ def _(
     bandwidth: float,
     position_bandwidth: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(values, memory_format=torch.contiguous_format), *(
-        values.new_empty(values.shape[:2]) for _ in range(2)
-    )
+    filtered = torch.empty_like(values, memory_format=torch.contiguous_format)
+    return filtered, values.new_empty(values.shape[:2]), values.new_empty(values.shape[:2])
 
 
 def _save_associate(ctx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:

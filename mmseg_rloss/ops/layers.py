@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -292,9 +293,9 @@ def _energy_of_probabilities(
     checked = checked_zero(image, region, segmentation, value_range, image_name, segmentation_name)
     image = image.to(segmentation.dtype)
     affinities = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
-    labels = (_scale_map(label, scale_factor, region) for label in labels)
+    scaled = [_scale_map(label, scale_factor, region) for label in labels]
     masked = Segmentation(segmentation * region.unsqueeze(1), region)
-    return energy(masked, affinities, *labels) + checked
+    return energy(masked, affinities, *scaled) + checked
 
 
 def _scale_map(tensor: Tensor, scale_factor: float, like: Tensor) -> Tensor:
@@ -336,8 +337,11 @@ class EnergyLayer(nn.Module, ABC):
         self.value_range = check_value_range(value_range)
 
     @abstractmethod
-    def energy(self, segmentation: Segmentation, affinities: Lattice, *labels: Tensor) -> Tensor:
-        """The energy (``energies.py``) that a subclass weighs."""
+    def energy(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The energy (``energies.py``) that a subclass weighs.
+
+        Its arguments: the Segmentation, the Lattice, labels and what :meth:`known` returns.
+        """
 
     def from_logits(self, scene: Scene, logits: Tensor, seg_label: Tensor | None = None) -> Tensor:
         """``weight`` times the energy of logits, without a map of probabilities at full size.
@@ -363,8 +367,9 @@ class EnergyLayer(nn.Module, ABC):
         region = scene.region(self.scale_factor, logits.new_empty(0, dtype=dtype))  # (N, h, w)
         affinities = scene.lattice(*self.bandwidths, dtype)
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
-        labels = () if seg_label is None else (seg_label,)
-        labels = (_scale_map(label, self.scale_factor, region) for label in labels)
+        labels = []
+        if seg_label is not None:
+            labels = [_scale_map(seg_label, self.scale_factor, region)]
         try:
             return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
         except ValueError as error:  # the filter refuses them, on the CPU

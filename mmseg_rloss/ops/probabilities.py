@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -83,7 +85,7 @@ def _save(ctx, inputs: tuple, output: Tensor) -> None:
 def _differentiate(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
     # A gradient of the gradient may be asked for: the twin has one.
     twin = backends.reference.probabilities.backward
-    function = twin if torch.is_grad_enabled() else backward_op
+    function: Callable[..., Tensor] = twin if torch.is_grad_enabled() else backward_op
     return function(grad, None, *ctx.saved_tensors, ctx.scale_factor), None, None
 
 

@@ -44,7 +44,8 @@ class Scene:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return tuple(self._image.shape[2:])
+        height, width = self._image.shape[2:]
+        return height, width
 
     def __len__(self) -> int:
         return len(self._image)
@@ -57,7 +58,9 @@ class Scene:
     def image(self, scale_factor: float = 1.0) -> Tensor:
         """The images (N, C, h, w) in 0-255, of floating point, scaled by nearest neighbour."""
         image = scale_nearest(self._image, scale_factor)
-        return image if self._std is None else image * self._std + self._mean
+        if self._mean is None or self._std is None:
+            return image
+        return image * self._std + self._mean
 
     def region(self, scale_factor: float, like: Tensor) -> Tensor:
         """The region (N, h, w) in the type and on the device of ``like``."""

@@ -7,6 +7,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -55,8 +56,7 @@ def draw_densecrf(
     height, width = prediction.shape
     row_height = COLUMN_WIDTH * height / width + 0.3
     size = COLUMN_WIDTH * (1 + len(present)) + 1.4, row_height * len(losses) + 0.4
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(wspace=0.01, hspace=0.01)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.01, hspace=0.01))
     axes = figure.subplots(len(losses), 1 + len(present), squeeze=False)
     for row, loss in zip(axes, losses, strict=True):
         bare_axes(row)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 COLUMN_WIDTH = 2.1  # inches
@@ -25,8 +26,8 @@ def draw_sheet(
     titles = list(dict.fromkeys(title for pictures in rows.values() for title in pictures))
     heights = [_relative_height(pictures) for pictures in rows.values()]
     size = COLUMN_WIDTH * len(titles), COLUMN_WIDTH * sum(heights) + TITLE_HEIGHT * 2
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    figure = Figure(figsize=size, layout=layout)
     axes = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
     for row, (name, pictures) in zip(axes, rows.items(), strict=True):
         bare_axes(row)

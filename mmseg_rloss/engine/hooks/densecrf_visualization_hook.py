@@ -44,7 +44,7 @@ class DenseCRFVisualizationHook(Hook):
         self.interval = check_count("interval", interval, least=1)
         self._recording = False
         self._handles: list[RemovableHandle] = []
-        self._calls: dict[str, tuple[RegularizedLoss, tuple[Tensor, ...]]] = {}
+        self._calls: dict[str, tuple[RegularizedLoss, Any]] = {}  # and what it was called with
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses; a compiled network would not notice it any later."""
@@ -65,9 +65,10 @@ class DenseCRFVisualizationHook(Hook):
         self._recording = False
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
-        for name, (loss, (*maps, label, tags)) in self._calls.items():
-            names = metainfo["classes"]
-            figure = draw_densecrf([loss.layer], *maps, names, palette, label, tags)
+        classes = metainfo["classes"]
+        for name, (loss, (image, probabilities, region, label, tags)) in self._calls.items():
+            maps = image, probabilities, region
+            figure = draw_densecrf([loss.layer], *maps, classes, palette, label, tags)
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
         self._calls.clear()
 
@@ -93,6 +94,7 @@ class DenseCRFVisualizationHook(Hook):
             logits = call.arguments["seg_logits"][:1].float()  # (1, K, h, w)
             label = call.arguments["seg_label"][:1]
             scene = loss.scene
+            assert scene is not None  # without one, the loss has raised an error
             if logits.shape[2:] != scene.size:
                 logits = F.interpolate(logits, scene.size, mode="bilinear")
             label = loss.layer_label(label, call.arguments["ignore_index"], scene.size)

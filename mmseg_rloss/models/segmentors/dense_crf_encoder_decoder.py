@@ -10,7 +10,7 @@ import torch
 from mmseg.models.decode_heads import Mask2FormerHead, MaskFormerHead, SideAdapterCLIPHead
 from mmseg.models.segmentors import CascadeEncoderDecoder, EncoderDecoder
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...ops import dense_crf_inference
 from ...ops.ranges import GREY_LEVELS
@@ -40,6 +40,9 @@ class DenseCRFMixin:
         TypeError: A parameter of the CRF is unknown or has the wrong type.
         ValueError: A parameter is out of its range, or the head does not predict logits.
     """
+
+    decode_head: nn.Module
+    data_preprocessor: nn.Module
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class DenseCRFMixin:
             (N, K, H, W) logits of float32 (float64 for float64 logits), refined but for those of
             the padding.
         """
-        seg_logits = super().inference(inputs, batch_img_metas)
+        seg_logits = super().inference(inputs, batch_img_metas)  # type: ignore[misc]
         refined = seg_logits.to(torch.promote_types(seg_logits.dtype, torch.float32), copy=True)
         everywhere = inputs.new_ones(len(inputs), *inputs.shape[2:])
         images = scene_of(inputs, everywhere, self.data_preprocessor).image()
@@ -92,7 +95,7 @@ class DenseCRFMixin:
         return to_logits(probabilities, num_channels=logits.shape[1])
 
 
-def _extent_of_photo(metainfo: dict[str, Any], size: tuple[int, int]) -> tuple[slice, slice]:
+def _extent_of_photo(metainfo: dict[str, Any], size: Sequence[int]) -> tuple[slice, slice]:
     """The rows and columns that ``BaseSegmentor.postprocess_result`` will keep."""
     padding = metainfo.get("img_padding_size", metainfo.get("padding_size", (0, 0, 0, 0)))
     left, right, top, bottom = padding

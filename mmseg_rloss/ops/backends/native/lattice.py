@@ -13,7 +13,7 @@ from ..reference import lattice as reference
 try:
     from .. import _native
 except ImportError:
-    _native = None
+    _native = None  # type: ignore[assignment]
 
 
 class Lattice(NamedTuple):

@@ -14,7 +14,7 @@ from . import lattice as lattices
 try:
     from .. import _native
 except ImportError:
-    _native = None
+    _native = None  # type: ignore[assignment]
 
 
 def infer(

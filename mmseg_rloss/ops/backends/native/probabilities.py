@@ -15,7 +15,7 @@ from .lattice import instruction_sets
 try:
     from .. import _native
 except ImportError:
-    _native = None
+    _native = None  # type: ignore[assignment]
 
 
 def forward(

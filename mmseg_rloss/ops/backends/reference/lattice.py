@@ -57,8 +57,8 @@ def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
     num_images, num_channels = values.shape[:2]
     flat = values.flatten(2).transpose(1, 2).flatten(0, 1).to(lattice.barycentric)  # (N*P, K)
     group = max(1, _MAX_TEMPORARY // lattice.vertices.numel())
-    filtered = [_filter_channels(lattice, part, blur) for part in flat.split(group, dim=1)]
-    filtered = torch.cat(filtered, dim=1).view(num_images, -1, num_channels).transpose(1, 2)
+    groups = [_filter_channels(lattice, part, blur) for part in flat.split(group, dim=1)]
+    filtered = torch.cat(groups, dim=1).view(num_images, -1, num_channels).transpose(1, 2)
     return filtered.reshape(values.shape).to(values.dtype)
 
 

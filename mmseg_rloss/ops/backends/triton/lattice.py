@@ -153,10 +153,11 @@ def points_of(lattice: Lattice) -> Points | None:
     Waits for the device to count the points, the first time.
     """
     if lattice.search is not None:
-        search, lattice.search = lattice.search, None
-        num_points, had_room, fits = search.outcome()
+        first, lattice.search = lattice.search, None
+        search: Search | None = first
+        num_points, had_room, fits = first.outcome()
         if fits and not had_room:
-            room = search.vertices.numel()
+            room = first.vertices.numel()
             search = _search(lattice, room, max_probes=_MAX_SLOTS - 1)
             if search is not None:
                 num_points, _, fits = search.outcome()
