@@ -55,7 +55,7 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     return model
 
 
-def palette_of(model: nn.Module) -> np.ndarray:
+def palette_of(model: Any) -> np.ndarray:
     """The colours of a network's classes, uint8 (K, 3), RGB: its checkpoint's, or else VOC's."""
     classes = max(2, model.num_classes)
     own = np.array(model.dataset_meta.get("palette") or np.empty((0, 3)), dtype=np.uint8)

@@ -124,10 +124,9 @@ def _setting(label: int, owner: str) -> str:
 
 
 def _hint_at_other_values(findings: list[Finding], num_classes: int, owner: str) -> str:
-    unknown = {finding.unknown for finding in findings}
-    if len(unknown) > 1 or None in unknown:
+    label, *others = {finding.unknown for finding in findings}
+    if others or label is None:
         return ""
-    (label,) = unknown
     hint = f"\nAll of them hold the label {label}: if it stands for unlabelled, say "
     hint += _setting(label, owner)
     if label == num_classes:

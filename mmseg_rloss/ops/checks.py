@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ def _check_number(name: str, value: float) -> float:
         raise ValueError(f"{name} must be finite, but is beyond what a float holds") from None
 
 
-def _unwrap(name: str, value: object) -> object:
+def _unwrap(name: str, value: Any) -> Any:
     """The number in a tensor (), anything else as it is."""
     if not isinstance(value, Tensor) or value.ndim != 0:
         return value

@@ -429,7 +429,7 @@ class DenseCRFLoss(EnergyLayer):
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
         """``weight`` times :func:`densecrf_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest
-        options = dict(normalize=self.normalize, value_range=self.value_range)
+        options: Any = dict(normalize=self.normalize, value_range=self.value_range)
         return self.weight * densecrf_loss(*maps, *self.bandwidths, **options)
 
     def energy(self, segmentation: Segmentation, affinities: Lattice) -> Tensor:
@@ -516,7 +516,7 @@ class KernelCutLoss(EnergyLayer):
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
         """``weight`` times :func:`kernel_cut_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest
-        options = dict(densecrf_weight=self.densecrf_weight, value_range=self.value_range)
+        options: Any = dict(densecrf_weight=self.densecrf_weight, value_range=self.value_range)
         return self.weight * kernel_cut_loss(*maps, *self.bandwidths, **options)
 
     def energy(self, segmentation: Segmentation, affinities: Lattice) -> Tensor:

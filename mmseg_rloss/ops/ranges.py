@@ -135,17 +135,19 @@ class RangeCheck:
                 "region > 0, or divide a mask of 0 and 255 by 255"
             )
         if heaviest > 0 and self._range is not None:
-            self._judge_image(least, most, fraction)
+            self._judge_image(self._range, least, most, fraction)
         if probabilities:
             judge_probabilities(f"the probabilities in {self._probabilities_name}", *probabilities)
 
-    def _judge_image(self, least: float, most: float, fraction: float) -> None:
+    def _judge_image(
+        self, value_range: tuple[float, float], least: float, most: float, fraction: float
+    ) -> None:
         if least > most:
             return  # none of the pixels looked at counts
-        low, high = self._range
+        low, high = value_range
         span = high - low
         outside = not (least >= low - span and most <= high + span)
-        dark = self._range == GREY_LEVELS and most <= _DARKEST and fraction > _ROUNDING_ERROR
+        dark = value_range == GREY_LEVELS and most <= _DARKEST and fraction > _ROUNDING_ERROR
         if outside or dark:
             bounds = dict(least=least, most=most, low=low, high=high)
             raise ValueError(
@@ -183,7 +185,9 @@ def _extremes(image: Tensor, region: Tensor, probabilities: Tensor | None) -> Te
 
 # As an op, it is part of compiled and exported graphs. -------------------------------------------
 
-_UNSAFE = {"tags": (torch.Tag.cudagraph_unsafe,)} if hasattr(torch.Tag, "cudagraph_unsafe") else {}
+_UNSAFE: Any = (
+    {"tags": (torch.Tag.cudagraph_unsafe,)} if hasattr(torch.Tag, "cudagraph_unsafe") else {}
+)
 
 
 def checked_zero(
@@ -213,7 +217,7 @@ def _check_op(
     image_name: str,
     probabilities_name: str,
 ) -> Tensor:
-    value_range = None if low is None else (low, high)
+    value_range = None if low is None or high is None else (low, high)
     check = shared_range_check(image.device, value_range, image_name, probabilities_name)
     check(image, region, probabilities)
     return probabilities.new_zeros(())

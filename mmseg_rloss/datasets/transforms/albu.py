@@ -48,8 +48,8 @@ def blending(albu: Albu) -> str | None:
 
 
 def _filling(leaf: Any) -> float | None:
-    values = [getattr(leaf, name, None) for name in _MASK_FILLINGS]
-    values = [value for value in values if isinstance(value, (int, float, list, tuple))]
+    given = [getattr(leaf, name, None) for name in _MASK_FILLINGS]
+    values = [value for value in given if isinstance(value, (int, float, list, tuple))]
     borders = [getattr(leaf, name, None) for name in _BORDERS]
     borders = [border for border in borders if isinstance(border, int)]
     if not values or (borders and borders[0] != _CONSTANT):
