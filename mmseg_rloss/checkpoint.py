@@ -7,12 +7,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import CheckpointLoader
 from mmseg.apis import init_model
 from torch import nn
 
+from .datasets.label_png import voc_palette
 from .datasets.photo import reason
 
 PREDICTING_PARTS = ("backbone", "neck", "decode_head")
@@ -34,7 +37,8 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     """Build a network of MMSeg and load its weights, on the GPU if there is one.
 
     Raises:
-        CheckpointError: it is missing, broke off, is of no training by MMSeg or of another network.
+        CheckpointError: it is missing, broke off, is of no training by MMSeg or of another network,
+            or the config describes no network.
     """
     contents = read_checkpoint(checkpoint)
     if "meta" not in contents:
@@ -42,9 +46,20 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
             f"{checkpoint} has no meta, but weights alone: it is no checkpoint of a training by "
             "MMSegmentation"
         )
-    model = init_model(config, checkpoint, device=get_device())
+    try:
+        model = init_model(config, checkpoint, device=get_device())
+    except Exception as error:  # The parts of a network have their own types.
+        name = getattr(config, "filename", config)
+        raise CheckpointError(f"The network of {name} cannot be built ({reason(error)})") from error
     check_fits(model, contents, checkpoint)
     return model
+
+
+def palette_of(model: Any) -> np.ndarray:
+    """The colours of a network's classes, uint8 (K, 3), RGB: its checkpoint's, or else VOC's."""
+    classes = max(2, model.num_classes)
+    own = np.array(model.dataset_meta.get("palette") or np.empty((0, 3)), dtype=np.uint8)
+    return own if len(own) >= classes else voc_palette()[:classes]
 
 
 def read_checkpoint(checkpoint: str) -> dict[str, Any]:
@@ -68,9 +83,21 @@ def check_fits(model: nn.Module, contents: dict[str, Any], checkpoint: str) -> N
     MMEngine leaves those that do not fit at random, and says so in its log alone.
 
     Raises:
-        CheckpointError: most of a part of the network is absent or of another shape.
+        CheckpointError: most of a part of the network is absent or of another shape, or a parameter
+            is not finite.
     """
     weights = contents.get("state_dict", contents)
+    parameters = {name for name, _ in model.named_parameters()}  # masks are buffers, and infinite
+    diverged = [
+        name
+        for name, value in weights.items()
+        if name.removeprefix("module.") in parameters and not is_finite(value)
+    ]
+    if diverged:
+        raise CheckpointError(
+            f"{checkpoint}: {len(diverged)} parameters are not finite, such as {diverged[0]}: the "
+            "training diverged"
+        )
     shapes = {
         name.removeprefix("module."): getattr(value, "shape", None)
         for name, value in weights.items()
@@ -90,3 +117,9 @@ def check_fits(model: nn.Module, contents: dict[str, Any], checkpoint: str) -> N
     if any(2 * bad > total for bad, total in amiss.values()):
         raise CheckpointError(f"{message}. It is of another network: name that of this config")
     warnings.warn(f"{message}. They stay random", stacklevel=2)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value holds neither NaN nor infinity; what is no tensor of numbers does not."""
+    floating = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return not floating or bool(torch.isfinite(value).all())

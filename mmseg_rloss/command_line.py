@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from matplotlib.backend_bases import FigureCanvasBase
+from mmengine.config import Config
 
 from .datasets.file_check import listed
 from .datasets.label_png import UNLABELLED
+from .datasets.photo import reason
+
+NEEDS_PKG_RESOURCES = (
+    "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
+    'pip install "setuptools<81".'
+)
 
 
 def output_folder(text: str) -> Path:
@@ -20,6 +32,22 @@ def output_folder(text: str) -> Path:
     path = output_file(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{path} is there, and is no folder")
+    if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{path} may not be written to")
+    return path
+
+
+def output_picture(text: str) -> Path:
+    """Argparse's type for a picture that Matplotlib is to write.
+
+    Raises:
+        argparse.ArgumentTypeError: it could not be written, or its name tells no format.
+    """
+    path = output_file(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder, not a picture")
+    if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise argparse.ArgumentTypeError(f"{path} must end in .png, .jpg or .pdf")
     return path
 
 
@@ -37,10 +65,32 @@ def output_file(text: str) -> Path:
                 f"{part} is a link to {target}, which is not there: is its disk mounted?"
             )
         if part != path and part.exists():
-            if part.is_dir():
-                break
-            raise argparse.ArgumentTypeError(f"{part} is there, and is no folder")
+            if not part.is_dir():
+                raise argparse.ArgumentTypeError(f"{part} is there, and is no folder")
+            if not os.access(part, os.W_OK | os.X_OK):
+                raise argparse.ArgumentTypeError(f"{part} may not be written to")
+            break
     return path
+
+
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config, with changes; end the tool if it is none."""
+    try:
+        config = Config.fromfile(path)
+        config.merge_from_dict(options or {})
+    except Exception as error:  # A config is Python, and may raise anything.
+        if isinstance(error, ModuleNotFoundError) and error.name == "pkg_resources":
+            raise SystemExit(NEEDS_PKG_RESOURCES) from None
+        raise SystemExit(f"{path} cannot be read as a config ({reason(error)})") from None
+    return config
+
+
+def read_network_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read the config of a network, with changes; end the tool if it is none."""
+    config = read_config(path, options)
+    if "model" not in config:
+        raise SystemExit(f"{path} is no config of a network: it has no model")
+    return config
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
@@ -53,16 +103,22 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", errors="replace")
 
 
+def say(text: str) -> None:
+    """Print a line that may name files of any encoding, whatever the terminal's is."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def stop_if_any(bad: list[str], title: str) -> None:
     """End a tool that has finished all other files with those that it could not use, by name."""
     if bad:
         raise SystemExit(f"{len(bad)} {title}: {listed(bad)}")
 
 
-def add_label_options(parser: argparse.ArgumentParser, maps: str) -> None:
+def add_label_options(parser: argparse.ArgumentParser, maps: str, prefix: str = "") -> None:
     """Let a tool read label maps in which another value than 255 stands for unlabelled."""
     parser.add_argument(
-        "--ignore-index",
+        f"--{prefix}ignore-index",
         type=int,
         choices=range(256),
         default=UNLABELLED,
@@ -70,7 +126,7 @@ def add_label_options(parser: argparse.ArgumentParser, maps: str) -> None:
         help=f"what stands for unlabelled in the {maps} (default: %(default)s)",
     )
     parser.add_argument(
-        "--reduce-zero-label",
+        f"--{prefix}reduce-zero-label",
         action="store_true",
         help=f"0 stands for unlabelled in the {maps}, and the classes count from 1",
     )
@@ -79,9 +135,25 @@ def add_label_options(parser: argparse.ArgumentParser, maps: str) -> None:
 def at_least(smallest: int) -> Callable[[str], int]:
     """Argparse's type for a number with a limit."""
 
-    def number(text: str) -> int:
+    def integer(text: str) -> int:
         if int(text) < smallest:
             raise argparse.ArgumentTypeError(f"must be {smallest} or more, got {text}")
         return int(text)
 
+    return integer
+
+
+def finite(text: str) -> float:
+    """Argparse's type for a number that is neither NaN nor infinite."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be finite, got {text}")
+    return number
+
+
+def positive(text: str) -> float:
+    """Argparse's type for a finite number above 0."""
+    number = finite(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
     return number

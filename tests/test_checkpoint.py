@@ -2,11 +2,13 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
-from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network
-from tests.tools.network import write_network
+from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network, palette_of
+from mmseg_rloss.datasets.label_png import voc_palette
+from tests.tools.network import PALETTE, write_network
 
 
 @pytest.fixture
@@ -50,6 +52,27 @@ def test_a_few_parameters_that_are_absent_are_told(network):
     change(network, lambda name, value: None if name == "decode_head.conv_seg.bias" else value)
     with pytest.warns(UserWarning, match=r"1 of \d of the decode_head\. They stay random"):
         load_network(network.config, network.checkpoint)
+
+
+def test_a_training_that_diverged_is_told(network):
+    name = "decode_head.conv_seg.bias"
+    change(network, lambda n, value: value * float("nan") if n == name else value)
+    with pytest.raises(CheckpointError, match=rf"1 parameters are not finite, such as {name}"):
+        load_network(network.config, network.checkpoint)
+
+
+def test_a_config_that_describes_no_network_is_named(network, tmp_path):
+    (tmp_path / "other.py").write_text("model = dict(type='NoSuchSegmentor')\n")
+    with pytest.raises(CheckpointError, match=r"other\.py cannot be built \(KeyError.*NoSuchSeg"):
+        load_network(str(tmp_path / "other.py"), network.checkpoint)
+
+
+@pytest.mark.parametrize("palette", [None, [], PALETTE[:2], PALETTE])
+def test_classes_without_a_colour_get_vocs(network, palette):
+    model = load_network(network.config, network.checkpoint)
+    model.dataset_meta = dict(palette=palette)
+    expected = PALETTE if palette == PALETTE else voc_palette()[:3]
+    assert np.array_equal(palette_of(model), expected)
 
 
 def test_auxiliary_heads_are_not_missed(network):

@@ -22,7 +22,14 @@ from rich.progress import track
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, at_least, output_file, shown, stop_if_any
+from mmseg_rloss.command_line import (
+    add_label_options,
+    at_least,
+    output_picture,
+    say,
+    shown,
+    stop_if_any,
+)
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
@@ -70,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         legend = class_legend(statistics.names(args.classes), statistics.palette)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_sheet(sheet, legend).savefig(args.out)
-        print(f"{args.out} shows {len(sheet)} of {len(ids)} photos.")
+        say(f"{args.out} shows {len(sheet)} of {len(ids)} photos.")
     stop_if_any(list(bad.values()), "photos are left out")
 
 
@@ -106,7 +113,7 @@ def read_labels(
     if not path.exists():
         return None
     if kind == "mask":
-        return fitting(path, size)
+        return fitting(path, size, args.mask_ignore_index, args.mask_reduce_zero_label)
     return fitting(path, size, args.ignore_index, args.reduce_zero_label)
 
 
@@ -216,7 +223,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("root", type=Path, help="folder of the data set")
     parser.add_argument("--split", choices=list(ID_LISTS), default="train", help=default)
     parser.add_argument(
-        "--out", type=output_file, default=Path("scribbles.png"), help=f"sheet {default}"
+        "--out", type=output_picture, default=Path("scribbles.png"), help=f"sheet {default}"
     )
     parser.add_argument("--ids", nargs="+", default=[], help="photos for the sheet")
     parser.add_argument(
@@ -237,7 +244,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--classes", nargs="+", default=VOC_CLASSES, help="names of the labels (default: VOC's)"
     )
     add_label_options(parser, "scribbles")
-    return parser.parse_args(argv)
+    add_label_options(parser, "masks", prefix="mask-")
+    args = parser.parse_args(argv)
+    titles = ["photo", "scribbles", "mask", *(title for title, _ in args.predictions)]
+    if len(set(titles)) < len(titles):
+        parser.error("argument --predictions: two columns would share a title")
+    return args
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network
-from mmseg_rloss.command_line import output_folder
+from mmseg_rloss.command_line import at_least, output_folder, read_network_config
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS
 from mmseg_rloss.models.losses import RegularizedLoss, named_losses
@@ -54,6 +54,7 @@ TITLES = {
     "gated": "+ gated",
     "normalized_cut": "+ normalized cut",
     "kernel_cut": "+ kernel cut",
+    "self_label": "+ self-labelling",
     "mask": "full masks",
 }
 TRIMAP_WIDTHS = (2, 4, 8, 16)  # pixels to either side of a boundary
@@ -66,12 +67,13 @@ Result = dict[str, Any]  # what `measure` returns
 Results = dict[str, dict[int, Result]]  # by variant and seed
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     out = args.out or Path("work_dirs") / "compare_losses" / args.config.stem
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options)
+    config = read_network_config(args.config, args.cfg_options)
     losses = losses_to_compare(config, args.losses)
+    if taken := {"ce", "mask"} & losses.keys():
+        raise SystemExit(f"{taken.pop()} names a training without the losses: rename the loss.")
     variants = ["ce", *losses, "mask"]
     runs = [(variant, seed) for seed in args.seeds for variant in variants]
     results: Results = {variant: {} for variant in variants}
@@ -90,7 +92,7 @@ def main() -> None:
     print("seed: photo, scribbles, the predictions and the mask (examples_seed_*.png).")
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -103,7 +105,9 @@ def parse_args() -> argparse.Namespace:
         metavar="NAME",
         help="of the config's regularized_losses (default: the loss in its loss_decode)",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument(
+        "--seeds", type=at_least(0), nargs="+", default=[0, 1, 2], help="default: 0 1 2"
+    )
     parser.add_argument(
         "--out",
         type=output_folder,
@@ -116,7 +120,7 @@ def parse_args() -> argparse.Namespace:
         default={},
         help="changes to the config for all trainings, as in tools/train.py: key=value",
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def losses_to_compare(config: Config, names: list[str] | None) -> dict[str, dict]:
@@ -198,7 +202,10 @@ def run(config: Config, folder: Path, warm: Path | None) -> Result:
         train(config_file, folder)
         result = measure(config, folder)
         write_whole(finished, json.dumps(result))
-    return json.loads(finished.read_text(encoding="utf-8"))
+    try:
+        return json.loads(finished.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SystemExit(f"{finished} is broken ({error}): remove it to measure again.") from None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -261,6 +268,7 @@ def measure(config: Config, folder: Path) -> Result:
     iou = class_iou(confusion[None])
     return {
         "mIoU": float(np.nanmean(iou)),
+        "mAcc": float(np.nanmean(class_accuracy(confusion[None]))),
         "class_IoU": dict(zip(classes, iou.tolist(), strict=True)),
         "trimap_mIoU": {w: float(np.nanmean(class_iou(confusion[w]))) for w in TRIMAP_WIDTHS},
         "seconds_per_iteration": seconds_per_iteration(folder),
@@ -288,6 +296,12 @@ def class_iou(confusion: np.ndarray) -> np.ndarray:
     intersection = np.diag(confusion)
     union = confusion.sum(0) + confusion.sum(1) - intersection
     return 100 * intersection / np.where(union, union, np.nan)
+
+
+def class_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """The share of each class that is found, in per cent; NaN for a class that nowhere occurs."""
+    pixels = confusion.sum(1)
+    return 100 * np.diag(confusion) / np.where(pixels, pixels, np.nan)
 
 
 def seconds_per_iteration(folder: Path) -> float:
@@ -319,6 +333,7 @@ def table(results: Results) -> Iterator[str]:
         cells = [f"{runs[seed]['mIoU']:.1f}" for runs in results.values()]
         yield f"| mIoU, seed {seed} | {' | '.join(cells)} |"
     yield f"| share of the gap closed | {' | '.join(gaps_closed(by_variant))} |"
+    yield row("mean accuracy by class", lambda r: r["mAcc"])
     for width in TRIMAP_WIDTHS:
         # JSON has made the widths strings.
         name = f"trimap mIoU, {width} px"

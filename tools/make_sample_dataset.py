@@ -20,7 +20,11 @@ from PIL import Image
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import at_least, output_folder
+from mmseg_rloss.command_line import (
+    at_least,
+    output_folder,
+    say,
+)
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 
 SCRIBBLED_SHARE = 0.023  # of a region; strokes end later than asked for, near 0.03
@@ -308,7 +312,7 @@ def main(argv: list[str] | None = None) -> None:
     recipe = {key: value for key, value in vars(args).items() if key != "out"}
     recipe["drawing"] = DRAWING
     if is_complete(out, recipe):
-        print(f"{out} is complete: nothing to do.")
+        say(f"{out} is complete: nothing to do.")
         return
     if out.exists():
         raise SystemExit(
@@ -320,7 +324,7 @@ def main(argv: list[str] | None = None) -> None:
         shutil.rmtree(unfinished)
     write_dataset(unfinished, recipe)
     unfinished.rename(out)
-    print(f"{out} holds {args.train} training and {args.val} validation scenes.")
+    say(f"{out} holds {args.train} training and {args.val} validation scenes.")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,14 @@ import numpy as np
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import add_label_options, output_folder, stop_if_any, visible
+from mmseg_rloss.command_line import (
+    add_label_options,
+    at_least,
+    output_folder,
+    say,
+    stop_if_any,
+    visible,
+)
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png, write_label_png
 from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
@@ -23,7 +30,7 @@ from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    masks = visible(args.masks.glob("*.png"))
+    masks = visible(path for path in args.masks.glob("*") if path.suffix.lower() == ".png")
     if not masks:
         raise SystemExit(f"{args.masks} holds no mask (*.png).")
     if args.out.resolve() == args.masks.resolve():
@@ -40,11 +47,15 @@ def main(argv: list[str] | None = None) -> None:
             bad.append(f"{path.name} is no mask: {error}")
             continue
         scribbles = draw(mask, np.random.default_rng([args.seed, *os.fsencode(path.stem)]))
-        write_label_png(scribbles, args.out / path.name, palette)
+        try:
+            write_label_png(scribbles, args.out / path.name, palette)
+        except OSError as error:
+            bad.append(f"{path.name}: its scribbles cannot be written ({error})")
+            continue
         labelled += np.count_nonzero(scribbles != UNLABELLED)
         pixels += np.bincount(mask.ravel(), minlength=256)
     share = f"{labelled / max(1, pixels.sum()):.2%} of the pixels of {len(masks) - len(bad)} masks"
-    print(f"{args.out} holds scribbles on {share}.")
+    say(f"{args.out} holds scribbles on {share}.")
     if not args.reduce_zero_label and (doubt := doubt_about(pixels, scribbles=False)):
         print(f"Is this what you mean? {doubt}.")
     stop_if_any(bad, "files have no scribbles")
@@ -58,7 +69,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("masks", type=Path, help="folder of one-channel PNGs")
     parser.add_argument("--out", type=output_folder, required=True, help="folder for the scribbles")
     parser.add_argument("--points", action="store_true", help="dots instead of strokes")
-    parser.add_argument("--seed", type=int, default=0, help=default)
+    parser.add_argument("--seed", type=at_least(0), default=0, help=default)
     add_label_options(parser, "masks")
     return parser.parse_args(argv)
 

@@ -43,6 +43,7 @@ def run(name: str) -> None:
             distribute_on_cpu()
     try:
         config = load_config(args)
+        look_at_work_dir(work_dir_of(args, config))
         look_for_data(config, DATALOADERS[name])
         if getattr(args, "resume", False):
             look_for_checkpoint(work_dir_of(args, config))
@@ -52,13 +53,6 @@ def run(name: str) -> None:
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
-    except ModuleNotFoundError as error:
-        if error.name != "pkg_resources":
-            raise
-        stop(
-            "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
-            'pip install "setuptools<81".'
-        )
 
 
 def load_tool(name: str) -> ModuleType:
@@ -84,11 +78,12 @@ def load_tool(name: str) -> ModuleType:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    from mmengine.config import Config
+    from mmseg_rloss.command_line import read_config
 
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
-    return config
+    try:
+        return read_config(args.config, args.cfg_options)
+    except SystemExit as error:
+        stop(str(error))
 
 
 def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
@@ -98,15 +93,33 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
 
     for dataloader in dataloaders:
         dataset = dict((config.get(dataloader) or {}).get("dataset", {}))
-        if dataset.pop("type", None) == "PascalScribbleDataset":
+        kind = dataset.pop("type", None)
+        ids = None
+        if kind == "PascalScribbleDataset":
             lists = PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
-            if not read_id_list(lists.ann_file):
-                raise DatasetFilesError(f"{lists.ann_file} names no photo.")
+            ids = Path(lists.ann_file)
+        elif kind == "BaseSegDataset" and dataset.get("ann_file"):
+            ids = Path(dataset.get("data_root") or "", dataset["ann_file"])
+        # MMEngine fails at an empty one in words of its own, or waits for a photo for ever.
+        if ids and ids.is_file() and not read_id_list(ids):
+            raise DatasetFilesError(
+                f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"
+            )
 
 
 def work_dir_of(args: argparse.Namespace, config: Config) -> Path:
     """The folder of a training, as MMSegmentation's tool chooses it."""
     return Path(args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}")
+
+
+def look_at_work_dir(work_dir: Path) -> None:
+    """Stop where the training could not write."""
+    from mmseg_rloss.command_line import output_folder
+
+    try:
+        output_folder(str(work_dir))
+    except argparse.ArgumentTypeError as error:
+        stop(f"work_dir: {error}.")
 
 
 def look_for_checkpoint(work_dir: Path) -> None:

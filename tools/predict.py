@@ -3,8 +3,9 @@
     python tools/predict.py CONFIG CHECKPOINT photos/ --out predictions/
 
 writes predictions/masks/NAME.png, whose pixels are the network's class indices in the colours of
-the classes, and predictions/overlays/NAME.jpg. Photos in subfolders keep their subfolders. With
---save-scores, predictions/scores/NAME.npy holds the logits, float16 (classes, height, width).
+the classes, and predictions/overlays/NAME.jpg. Photos in subfolders keep their subfolders; masks
+and overlays of an earlier run are no photos. With --save-scores, predictions/scores/NAME.npy holds
+the logits, float16 (classes, height, width).
 
 --refine lets a dense CRF refine the predictions; its parameters are options of the config:
 
@@ -23,16 +24,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import ConfigDict, DictAction
 from mmseg.apis import inference_model
 
-from mmseg_rloss.checkpoint import CheckpointError, load_network
-from mmseg_rloss.command_line import output_folder, stop_if_any, visible
+from mmseg_rloss.checkpoint import CheckpointError, load_network, palette_of
+from mmseg_rloss.command_line import (
+    at_least,
+    output_folder,
+    read_network_config,
+    say,
+    stop_if_any,
+    visible,
+)
 from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.visualization import overlay_labels, read_photo
 
+RESULTS = ("masks", "overlays", "scores")  # folders in --out
 REFINING_SEGMENTORS = {
     "EncoderDecoder": "DenseCRFEncoderDecoder",
     "CascadeEncoderDecoder": "DenseCRFCascadeEncoderDecoder",
@@ -41,18 +50,17 @@ REFINING_SEGMENTORS = {
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    photos = find_photos(args.photos)
+    photos = find_photos(args.photos, args.out)
     if not photos:
         raise SystemExit(f"No photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named.")
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
+    config = read_network_config(args.config, args.cfg_options)
     if args.refine is not None:
         refine(config.model, args.refine)
     try:
         model = load_network(config, args.checkpoint)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
-    palette = np.array(model.dataset_meta["palette"], dtype=np.uint8)
+    palette = palette_of(model)
     if len(palette) > UNLABELLED:
         raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
     bad = []
@@ -68,13 +76,16 @@ def main(argv: list[str] | None = None) -> None:
             bad.append(f"{path}: {reason(error)}")
             continue
         mask = sample.pred_sem_seg.data[0].astype(np.uint8)
-        write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
         overlay = Image.fromarray(overlay_labels(photo, mask, palette))
-        overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)
-        if args.save_scores:
-            scores = sample.seg_logits.data.astype(np.float16)
-            np.save(file(args.out, "scores", f"{name}.npy"), scores)
-    print(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
+        try:
+            write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
+            overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)
+            if args.save_scores:
+                scores = sample.seg_logits.data.astype(np.float16)
+                np.save(file(args.out, "scores", f"{name}.npy"), scores)
+        except OSError as error:
+            bad.append(f"{path}: its results cannot be written ({error})")
+    say(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
     stop_if_any(bad, "files could not be predicted, and were left out")
 
 
@@ -89,18 +100,36 @@ def refine(model: ConfigDict, iterations: int) -> None:
     model.dense_crf = ConfigDict(model.get("dense_crf") or {}, iterations=iterations)
 
 
-def find_photos(paths: list[Path]) -> dict[str, Path]:
-    """Each photo by its name without suffix, relative to the folder that was named."""
+def find_photos(paths: list[Path], out: Path) -> dict[str, Path]:
+    """Each photo by its name without suffix, relative to the folder that was named.
+
+    What an earlier run has written is none.
+    """
     photos: dict[str, Path] = {}
     for path in paths:
         root = path if path.is_dir() else path.parent
-        for photo in visible(path.rglob("*")) if path.is_dir() else [path]:
-            if path.is_dir() and (photo.suffix.lower() not in PHOTO_SUFFIXES or photo.is_dir()):
-                continue
+        if (root == path and root.resolve() == out.resolve()) or is_result(root, out):
+            raise SystemExit(f"{path} is where --out would write, over what is there: name another")
+        for photo in photos_below(path, out) if path.is_dir() else [path]:
             name = str(photo.relative_to(root).with_suffix(""))
             if photos.setdefault(name, photo) != photo:
                 raise SystemExit(f"{photos[name]} and {photo} would share a mask: rename one.")
     return photos
+
+
+def photos_below(folder: Path, out: Path) -> list[Path]:
+    return [
+        path
+        for path in visible(folder.rglob("*"))
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and not path.is_dir()
+        and not is_result(path.parent, out)
+    ]
+
+
+def is_result(folder: Path, out: Path) -> bool:
+    """Whether a folder is one that the tool writes."""
+    return any(folder.resolve().is_relative_to(out.resolve() / kind) for kind in RESULTS)
 
 
 def file(out: Path, *parts: str) -> Path:
@@ -121,7 +150,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--save-scores", action="store_true", help="write the logits, too")
     parser.add_argument(
         "--refine",
-        type=int,
+        type=at_least(0),
         nargs="?",
         const=10,
         metavar="ITERATIONS",

@@ -11,7 +11,7 @@ Several of the config's `regularized_losses` give a row each:
 
     ... --losses densecrf gated normalized_cut --labels data/pascal_scribble/pascal_2012_scribble
 
-of which DenseEnergyLoss, the gated one, looks at the labels, NAME.png in a folder.
+of which DenseEnergyLoss and SelfLabelLoss look at the labels, NAME.png in a folder.
 
 Without a checkpoint, the predictions can be score maps, as `tools/predict.py --save-scores` writes
 them, NAME.npy in a folder, each (classes, height, width) of logits or probabilities:
@@ -39,12 +39,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
-from mmengine.config import Config
 from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 
-from mmseg_rloss.checkpoint import CheckpointError, load_network
-from mmseg_rloss.command_line import add_label_options, output_folder, stop_if_any
+from mmseg_rloss.checkpoint import CheckpointError, load_network, palette_of
+from mmseg_rloss.command_line import (
+    add_label_options,
+    finite,
+    output_folder,
+    positive,
+    read_network_config,
+    say,
+    stop_if_any,
+)
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
 from mmseg_rloss.datasets.photo import reason
@@ -69,17 +76,20 @@ def main(argv: list[str] | None = None) -> None:
         except (OSError, ValueError) as error:
             bad.append(str(error))
             continue
-        figure = draw_densecrf(
-            losses,
-            maps.image,
-            maps.probabilities,
-            torch.ones(maps.image.shape[1:]),
-            source.classes or names_of(len(maps.probabilities)),
-            source.palette,
-            maps.labels,
-        )
-        figure.savefig(args.out / f"{photo.stem}.png")
-    print(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
+        try:
+            figure = draw_densecrf(
+                losses,
+                maps.image,
+                maps.probabilities,
+                torch.ones(maps.image.shape[1:]),
+                source.classes or names_of(len(maps.probabilities)),
+                source.palette,
+                maps.labels,
+            )
+            figure.savefig(args.out / f"{photo.stem}.png")
+        except (OSError, ValueError) as error:  # The scale may leave no pixel of a small photo.
+            bad.append(f"{photo}: its figure cannot be drawn ({error})")
+    say(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
     stop_if_any(bad, "photos have no figure")
 
 
@@ -99,7 +109,7 @@ def maps_of(photo: Path, source: Network | SavedScores, args: argparse.Namespace
     """
     image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)
     scores = source.scores(photo)
-    if scores.shape[1:] != image.shape[1:]:
+    if scores.ndim != 3 or not len(scores) or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
             f"The score map of {photo} is {tuple(scores.shape)}. It must be "
             f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
@@ -115,11 +125,12 @@ class Network:
 
     def __init__(self, config: str, checkpoint: str, names: list[str] | None) -> None:
         try:
-            self._model = load_network(config, checkpoint)
+            self._model = load_network(read_network_config(config), checkpoint)
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
-        self.classes = self._model.dataset_meta["classes"]
-        self.palette = np.array(self._model.dataset_meta["palette"], dtype=np.uint8)
+        self.palette = palette_of(self._model)
+        classes = self._model.dataset_meta.get("classes") or ()
+        self.classes = classes if len(classes) == len(self.palette) else None
         if names:
             losses = named(config, names)
         else:
@@ -150,7 +161,10 @@ class SavedScores:
         if not path.is_file():
             raise ValueError(f"{photo} needs its score map {path}.")
         try:
-            return torch.from_numpy(np.load(path)).float()
+            scores = torch.from_numpy(np.load(path))
+            if scores.is_complex():
+                raise TypeError("its numbers are complex")
+            return scores.float()
         except Exception as error:  # NumPy parses the header as Python, and has all its errors.
             raise ValueError(f"{path} is no score map ({reason(error)})") from error
 
@@ -179,7 +193,9 @@ def read_labels(args: argparse.Namespace, photo: Path, image: Tensor) -> Tensor:
 
 def to_probabilities(scores: Tensor) -> Tensor:
     """(K, H, W) of logits or probabilities; of one class, it and the background make two."""
-    if len(scores) == 1:  # MMSegmentation has passed them through a sigmoid.
+    if len(scores) == 1:
+        if scores.min() < 0 or scores.max() > 1:  # MMSegmentation passes them through a sigmoid.
+            scores = scores.sigmoid()
         return torch.cat([1 - scores, scores])
     if scores.min() >= 0 and torch.allclose(scores.sum(0), scores.new_ones(()), atol=1e-2):
         return scores
@@ -189,7 +205,7 @@ def to_probabilities(scores: Tensor) -> Tensor:
 def named(config: str, names: list[str]) -> list[RegularizedLoss]:
     try:
         return [
-            MODELS.build(loss) for loss in named_losses(Config.fromfile(config), names).values()
+            MODELS.build(loss) for loss in named_losses(read_network_config(config), names).values()
         ]
     except ValueError as error:
         raise SystemExit(f"--losses: {error}.") from None
@@ -235,15 +251,17 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--labels",
         type=Path,
         metavar="FOLDER",
-        help="of label maps, for DenseEnergyLoss (default: no pixel is labelled)",
+        help="of label maps, for DenseEnergyLoss and SelfLabelLoss (default: no pixel is labelled)",
     )
     add_label_options(parser, "label maps")
     own = "default: the config's, or rloss's"
-    parser.add_argument("--sigma-rgb", type=float, nargs="+", help=f"in grey levels ({own})")
-    parser.add_argument("--sigma-xy", type=float, nargs="+", help=f"in pixels ({own})")
-    parser.add_argument("--scale-factor", type=float, help=f"above 0, at most 1 ({own})")
-    parser.add_argument("--weight", type=float, help=f"factor of the loss ({own})")
+    parser.add_argument("--sigma-rgb", type=positive, nargs="+", help=f"in grey levels ({own})")
+    parser.add_argument("--sigma-xy", type=positive, nargs="+", help=f"in pixels ({own})")
+    parser.add_argument("--scale-factor", type=positive, help=f"above 0, at most 1 ({own})")
+    parser.add_argument("--weight", type=finite, help=f"factor of the loss ({own})")
     args = parser.parse_args(argv)
+    if args.scale_factor and args.scale_factor > 1:
+        parser.error(f"argument --scale-factor: must be at most 1, got {args.scale_factor}")
     if args.scores and args.losses:
         parser.error("--losses names losses of a config, which --scores goes without")
     args.model = [] if args.scores else args.inputs[:2]
@@ -252,6 +270,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         parser.error("name at least one photo, after the config and the checkpoint")
     if absent := [str(photo) for photo in args.photos if not photo.is_file()]:
         parser.error(f"no such photo: {', '.join(absent)}")
+    figures = {(args.out / f"{photo.stem}.png").resolve() for photo in args.photos}
+    inputs = [*args.photos, *(args.labels.glob("*.png") if args.labels else [])]
+    if over := [str(path) for path in inputs if path.resolve() in figures]:
+        parser.error(f"--out would write a figure over {', '.join(over)}: name another folder")
     if len({photo.stem for photo in args.photos}) < len(args.photos):
         parser.error("two photos of one name would share a figure: call the tool for each folder")
     return args

@@ -39,6 +39,7 @@ def check_files(
     ignore_index: int = UNLABELLED,
     reduce_zero_label: bool = False,
     loader: LoadImageFromFile | None = None,
+    owner: str = "",
 ) -> None:
     """Look at every photo and its label map, and report all that is wrong.
 
@@ -51,6 +52,7 @@ def check_files(
         ignore_index: what stands for unlabelled in the label maps.
         reduce_zero_label: whether 0 does, and the classes count from 1.
         loader: how the pipeline reads photos, if not by default.
+        owner: whose argument ignore_index is, if not the data set's.
 
     Raises:
         DatasetFilesError: naming each file that cannot be used, and why.
@@ -68,7 +70,7 @@ def check_files(
     if problems:
         raise DatasetFilesError(
             f"{len(problems)} photos of the data set cannot be used:\n  {listed(problems)}"
-            + _hint_at_other_values(findings, num_classes)
+            + _hint_at_other_values(findings, num_classes, owner)
         )
     unlabelled = sorted({ignore_index, 0, UNLABELLED} if reduce_zero_label else {ignore_index})
     silent = [
@@ -84,17 +86,20 @@ def check_files(
         )
     if findings and len(silent) < len(findings) and not reduce_zero_label:
         pixels = np.sum([finding.pixels for finding in findings], axis=0)
-        if doubt := doubt_about(pixels, scribbles, ignore_index):
+        if doubt := doubt_about(pixels, scribbles, ignore_index, owner):
             warnings.warn(doubt, stacklevel=2)
 
 
-def doubt_about(pixels: np.ndarray, scribbles: bool, ignore_index: int = UNLABELLED) -> str | None:
+def doubt_about(
+    pixels: np.ndarray, scribbles: bool, ignore_index: int = UNLABELLED, owner: str = ""
+) -> str | None:
     """What is odd about the labels of a whole set, if another value may stand for unlabelled.
 
     Args:
         pixels: (256,) numbers of pixels of each label.
         scribbles: whether most pixels should be unlabelled.
         ignore_index: the label of those.
+        owner: as in :func:`check_files`.
     """
     present = np.flatnonzero(pixels).tolist()
     if present == [0, UNLABELLED] and ignore_index == UNLABELLED:
@@ -102,22 +107,28 @@ def doubt_about(pixels: np.ndarray, scribbles: bool, ignore_index: int = UNLABEL
             "All label maps hold 0 and 255 alone, that is class 0 and unlabelled. If 255 stands "
             "for a class here, as in binary masks, make it 1"
         )
-    if scribbles and not pixels[ignore_index] and pixels[0] > pixels.sum() / 2:
+    most = int(pixels.argmax())
+    if scribbles and not pixels[ignore_index] and pixels[most] > pixels.sum() / 2:
+        remedy = f"say {_setting(most, owner)}"
+        if most == 0:
+            remedy += ", or reduce_zero_label=True if the classes count from 1"
         return (
-            f"No pixel is unlabelled ({ignore_index}), and most are labelled 0. If 0 stands for "
-            "unlabelled, say reduce_zero_label=True, with classes that count from 1; if another "
-            "value does, say ignore_index"
+            f"No pixel is unlabelled ({ignore_index}), and most are labelled {most}. If {most} "
+            f"stands for unlabelled, {remedy}"
         )
     return None
 
 
-def _hint_at_other_values(findings: list[Finding], num_classes: int) -> str:
-    unknown = {finding.unknown for finding in findings}
-    if len(unknown) > 1 or None in unknown:
+def _setting(label: int, owner: str) -> str:
+    return f"ignore_index={label}" + (f" of {owner}" if owner else "")
+
+
+def _hint_at_other_values(findings: list[Finding], num_classes: int, owner: str) -> str:
+    label, *others = {finding.unknown for finding in findings}
+    if others or label is None:
         return ""
-    (label,) = unknown
     hint = f"\nAll of them hold the label {label}: if it stands for unlabelled, say "
-    hint += f"ignore_index={label}"
+    hint += _setting(label, owner)
     if label == num_classes:
         hint += "; if 0 does, and the classes count from 1, say reduce_zero_label=True"
     return hint

@@ -1,5 +1,6 @@
 """Label maps as palette PNGs, the way PASCAL VOC stores them."""
 
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from .photo import check_regular, reason
 
 UNLABELLED = 255
+LOSSY = ("JPEG", "MPO")
 
 
 def voc_palette() -> np.ndarray:
@@ -89,12 +91,22 @@ def read_label_png(
     return standardize(labels, ignore_index, reduce_zero_label), colours
 
 
+def check_label(name: str, value: int) -> None:
+    """Raise ValueError unless a value can be a label."""
+    number = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (number and 0 <= value <= UNLABELLED):
+        raise ValueError(f"{name} must be a label from 0 to 255, got {value!r}")
+
+
 def labels_of(image: Image.Image, name: str | Path) -> np.ndarray:
     """The labels of a decoded image of one channel, uint8 (H, W), as MMSeg's LoadAnnotations.
 
     Raises:
-        ValueError: its values do not fit 8 bits, to which LoadAnnotations would cut them.
+        ValueError: its values do not fit 8 bits, to which LoadAnnotations would cut them, or it was
+            a JPEG.
     """
+    if image.format in LOSSY:
+        raise ValueError(f"{name}: a JPEG, which blends labels into others: draw it as a PNG anew")
     values = np.asarray(image)
     with np.errstate(invalid="ignore"):
         labels = values.astype(np.uint8)

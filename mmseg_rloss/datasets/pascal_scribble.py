@@ -1,6 +1,8 @@
 """PASCAL VOC with ScribbleSup's scribbles (Lin et al., CVPR 2016)."""
 
+import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,9 +10,10 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 from mmseg.registry import DATASETS
 
-from .file_check import DatasetFilesError, check_files
+from ..ops.checks import check_flag
+from .file_check import DatasetFilesError, check_files, listed
 from .id_list import read_id_list
-from .label_png import UNLABELLED
+from .label_png import UNLABELLED, check_label
 from .transforms.label_check import check_label_transforms
 
 PHOTO_FOLDER = "JPEGImages"
@@ -19,6 +22,7 @@ ID_LISTS = {
     "train": ("ImageSets/SegmentationAug/train.txt", "ImageSets/Segmentation/train_aug.txt"),
     "val": ("ImageSets/SegmentationAug/val.txt", "ImageSets/Segmentation/val.txt"),
 }
+FLAGS = {"lazy_init", "reduce_zero_label", "serialize_data", "test_mode"}  # of BaseSegDataset
 
 
 class DatasetNotFoundError(FileNotFoundError):
@@ -53,6 +57,7 @@ class PascalScribbleDataset(BaseSegDataset):
 
     Raises:
         DatasetNotFoundError: the root, a folder or the id list is missing.
+        TypeError: an argument is of another type.
         DatasetFilesError: files of the split are missing, unreadable, truncated, of unequal size
             or hold labels that are none of VOC's.
         ValueError: a transform of the pipeline would invent labels.
@@ -70,16 +75,24 @@ class PascalScribbleDataset(BaseSegDataset):
         ignore_index: int = UNLABELLED,
         **kwargs,
     ) -> None:
-        if split not in ID_LISTS:
+        if split not in list(ID_LISTS):
             raise ValueError(f"split must be 'train' or 'val', got {split!r}")
-        if labels not in LABEL_FOLDERS:
+        if labels not in list(LABEL_FOLDERS):
             raise ValueError(f"labels must be 'scribble' or 'mask', got {labels!r}")
-        if not isinstance(ignore_index, int) or not 0 <= ignore_index <= UNLABELLED:
-            raise ValueError(f"ignore_index must be a label from 0 to 255, got {ignore_index!r}")
+        check_label("ignore_index", ignore_index)
+        for name in FLAGS & kwargs.keys():
+            check_flag(name, kwargs[name])
+        check_path("data_root", data_root)
+        if ann_file is not None:
+            check_path("ann_file", ann_file)
         self.labels = labels
         prefix = dict(img_path=PHOTO_FOLDER, seg_map_path=LABEL_FOLDERS[labels])
-        prefix |= data_prefix or {}
-        lists = [ann_file] if ann_file else ID_LISTS[split]
+        for name, folder in (data_prefix or {}).items():
+            if name not in prefix:
+                raise ValueError(f"data_prefix has {' and '.join(prefix)}, not {name!r}")
+            check_path(f"data_prefix[{name!r}]", folder)
+            prefix[name] = str(folder)
+        lists = [str(ann_file)] if ann_file else ID_LISTS[split]
         super().__init__(
             data_root=str(data_root),
             ann_file=find_files(Path(data_root), lists, tuple(prefix.values())),
@@ -101,6 +114,12 @@ class PascalScribbleDataset(BaseSegDataset):
         if not ids:
             warnings.warn(f"{self.ann_file} names no photo: the data set is empty", stacklevel=2)
             self.serialize_data = False  # MMEngine cannot serialize nothing.
+        if repeated := [name for name, count in Counter(ids).items() if count > 1]:
+            warnings.warn(
+                f"{self.ann_file} names {len(repeated)} photos more than once, and they count as "
+                f"often: {listed(repeated)}",
+                stacklevel=2,
+            )
         photos, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
         pairs = [
             (photos / f"{name}{self.img_suffix}", labels / f"{name}{self.seg_map_suffix}")
@@ -133,6 +152,12 @@ class PascalScribbleDataset(BaseSegDataset):
         # LoadAnnotations reduces the labels before it maps them.
         unlabelled = (self.ignore_index - int(self.reduce_zero_label)) % 256
         return {**(self.label_map or {}), unlabelled: UNLABELLED}
+
+
+def check_path(name: str, value: str | os.PathLike) -> None:
+    """Raise TypeError unless a value can be a path."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a path, not {type(value).__name__} {value!r}")
 
 
 def find_id_list(root: Path, split: str, label_folder: str) -> str:

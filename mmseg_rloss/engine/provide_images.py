@@ -13,9 +13,10 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models.data_preprocessor import GREY_LEVELS, RangeCheck, scene_of
+from ..models.data_preprocessor import LoadedRangeCheck, scene_of
 from ..models.losses import RegularizedLoss
 from ..ops.energies import UNLABELLED
+from ..ops.ranges import GREY_LEVELS
 
 
 def provide_images(
@@ -39,7 +40,7 @@ def provide_images(
         A handle whose ``remove()`` ends it. It also serves as a context manager.
 
     Raises:
-        TypeError: ``model`` holds no segmentor.
+        TypeError: ``model`` holds no segmentor, or ``value_range`` is no pair of numbers.
         ValueError: ``value_range`` does not rise.
     """
     return ImageProvider(model, value_range)
@@ -57,7 +58,9 @@ class ImageProvider:
                 "with images: list dict(type='DenseCRFLoss') in loss_decode of a head",
                 stacklevel=3,
             )
-        self._check_range = RangeCheck(value_range)
+        for loss in self._losses:
+            loss.take_back()  # what a training that was interrupted has left
+        self._check_range = LoadedRangeCheck(value_range)
         self._handles = [
             segmentor.register_forward_pre_hook(self._provide, with_kwargs=True),
             segmentor.register_forward_hook(self._take_back, always_call=True),
@@ -99,7 +102,7 @@ def find_segmentor(model: nn.Module) -> BaseModel:
     Raises:
         TypeError: There is none.
     """
-    for module in model.modules():
+    for module in model.modules() if isinstance(model, nn.Module) else ():
         if isinstance(module, BaseModel):
             return module
     raise TypeError(

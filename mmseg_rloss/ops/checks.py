@@ -5,44 +5,69 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raise unless ``value`` is a positive, finite number."""
-    _check_number(name, value)
-    if not 0 < value < math.inf:
+def check_positive(name: str, value: float) -> float:
+    """``value`` as a float, if it is a positive, finite number."""
+    number = _check_number(name, value)
+    if not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, not {value}")
+    return number
 
 
-def check_not_negative(name: str, value: float) -> None:
-    """Raise unless ``value`` is a finite number from 0 on."""
-    _check_number(name, value)
-    if not 0 <= value < math.inf:
+def check_not_negative(name: str, value: float) -> float:
+    """``value`` as a float, if it is a finite number from 0 on."""
+    number = _check_number(name, value)
+    if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be finite and not negative, not {value}")
+    return number
 
 
-def check_finite(name: str, value: float) -> None:
-    """Raise unless ``value`` is a finite number."""
-    _check_number(name, value)
-    if not math.isfinite(value):
+def check_finite(name: str, value: float) -> float:
+    """``value`` as a float, if it is a finite number."""
+    number = _check_number(name, value)
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, not {value}")
+    return number
 
 
-def _check_number(name: str, value: float) -> None:
+def _check_number(name: str, value: float) -> float:
+    value = _unwrap(name, value)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, not {type(value).__name__} {value!r}")
+    try:
+        return float(value)
+    except OverflowError:  # an int of hundreds of digits
+        raise ValueError(f"{name} must be finite, but is beyond what a float holds") from None
 
 
-def check_count(name: str, value: int) -> None:
-    """Raise unless ``value`` is an integer from 0 on."""
+def _unwrap(name: str, value: Any) -> Any:
+    """The number in a tensor (), anything else as it is."""
+    if not isinstance(value, Tensor) or value.ndim != 0:
+        return value
+    if value.requires_grad:
+        raise ValueError(
+            f"{name} must not require a gradient: nothing is differentiable in it. "
+            f"Pass {name}.item()"
+        )
+    return value.item()
+
+
+def check_count(name: str, value: int, *, least: int = 0) -> int:
+    """``value`` as an int, if it is an integer from ``least`` on, of 32 bits."""
+    value = _unwrap(name, value)
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value < 0:
-        raise ValueError(f"{name} must be 0 or more, not {value}")
+        raise TypeError(f"{name} must be an int, not {type(value).__name__} {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, not {value}")
+    if value >= 1 << 31:
+        raise ValueError(f"{name} must be below 2^31")
+    return int(value)
 
 
 def check_flag(name: str, value: bool) -> None:
@@ -105,13 +130,16 @@ def check_reverse_mode(tensor: Tensor) -> None:
         )
 
 
-def check_energy_parameters(sigma_rgb: float, sigma_xy: float, scale_factor: float) -> None:
-    """Check the parameters of an energy."""
-    check_positive("sigma_rgb", sigma_rgb)
-    check_positive("sigma_xy", sigma_xy)
-    check_positive("scale_factor", scale_factor)
+def check_energy_parameters(
+    sigma_rgb: float, sigma_xy: float, scale_factor: float
+) -> tuple[float, float, float]:
+    """The parameters of an energy as floats, if they are in their ranges."""
+    sigma_rgb = check_positive("sigma_rgb", sigma_rgb)
+    sigma_xy = check_positive("sigma_xy", sigma_xy)
+    scale_factor = check_positive("scale_factor", scale_factor)
     if scale_factor > 1:
         raise ValueError(f"scale_factor must be in (0, 1], not {scale_factor}")
+    return sigma_rgb, sigma_xy, scale_factor
 
 
 def check_energy_maps(maps: Mapping[str, Tensor], scale_factor: float) -> None:

@@ -12,6 +12,7 @@ from . import backends
 from .backends.reference.lattice import BLUR_ASCENDING, BLUR_BOTH, BLUR_DESCENDING
 from .checks import (
     check_constant,
+    check_flag,
     check_positive,
     check_reverse_mode,
     check_same,
@@ -70,9 +71,9 @@ class Lattice:
         """
         check_tensor("image", image, ("N", "C", "H", "W"))
         check_constant("image", image)
-        check_positive("sigma_rgb", sigma_rgb)
-        check_positive("sigma_xy", sigma_xy)
-        return cls(image, float(sigma_rgb), float(sigma_xy))
+        sigma_rgb = check_positive("sigma_rgb", sigma_rgb)
+        sigma_xy = check_positive("sigma_xy", sigma_xy)
+        return cls(image, sigma_rgb, sigma_xy)
 
     @classmethod
     def from_features(cls, features: Tensor) -> Lattice:
@@ -104,10 +105,11 @@ class Lattice:
             times.
 
         Raises:
-            TypeError: ``values`` are not of floating point.
+            TypeError: ``values`` are not of floating point, or ``symmetric`` is no flag.
             ValueError: ``values`` do not match the lattice in their shape or device.
         """
         self._check(values)
+        check_flag("symmetric", symmetric)
         blur = BLUR_BOTH if symmetric else BLUR_ASCENDING
         filtered = _filter_op(*self._arguments, values.to(self.dtype), *self._bandwidths, blur)
         return filtered.to(values.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from .checks import (
 )
 from .energies import densecrf_energy, gated_energy, kernel_cut_energy, normalized_cut_energy
 from .lattice import Lattice
+from .ranges import GREY_LEVELS, check_value_range, checked_zero
 from .scene import Scene, scale_nearest
 from .segmentation import LogitSegmentation, Segmentation
 from .self_labels import self_label_energy
@@ -35,6 +36,7 @@ def densecrf_loss(
     scale_factor: float,
     *,
     normalize: bool = False,
+    value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The relaxed dense-CRF energy of a segmentation, averaged over the batch.
 
@@ -48,18 +50,23 @@ def densecrf_loss(
     agree, and 1, whatever the size, the bandwidths and the image. ``R' A R`` is constant.
 
     Args:
-        image: (N, C, H, W) image with values 0-255, of any real type, on any device.
-        segmentation: (N, K, H, W) class probabilities, of floating point. To normalize, they must
-            sum to one over the classes.
+        image: (N, C, H, W) image with values in ``value_range``, any number of channels, of any
+            real type, on any device.
+        segmentation: (N, K, H, W) class probabilities in [0, 1], of floating point. To normalize,
+            they must sum to one over the classes.
         region_of_interest: (N, H, W), 1 on pixels that count and 0 elsewhere (padding), of any
-            type, on any device.
-        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+            type, on any device. A fraction weighs a pixel, as in the original.
+        sigma_rgb: Bandwidth of the colours, in the units of the image: grey levels (0-255), unless
+            ``value_range`` names others.
         sigma_xy: Bandwidth of the position, in pixels of the image as given.
         scale_factor: The energy is computed at this fraction of the size, above 0 and at most 1:
             image and region are scaled down by nearest neighbour, the segmentation bilinearly,
             and sigma_xy with them.
         normalize: Divide the energy of each image by the affinities within its region. An image
             without a region gives 0.
+        value_range: The least and the largest value that images can have; what is far outside is
+            refused, and of 0-255 what looks divided by 255 or normalised. Of 16-bit images,
+            (0, 65535), ``sigma_rgb`` is 257 times that of 8-bit ones. None lets any image pass.
 
     Returns:
         A scalar of type float32 (float64 for a float64 segmentation), with the exact gradient
@@ -67,11 +74,13 @@ def densecrf_loss(
 
     Raises:
         TypeError: A tensor has the wrong type.
-        ValueError: Sizes do not match, or a parameter is out of its range.
+        ValueError: Sizes do not match, or a parameter or a map is out of its range, at the scale
+            of the energy. On a GPU, which is not waited for, a map's range is told by a later call.
     """
+    check_flag("normalize", normalize)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     energy = functools.partial(densecrf_energy, normalize=normalize)
-    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
+    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def dense_energy_loss(
@@ -82,6 +91,8 @@ def dense_energy_loss(
     sigma_rgb: float,
     sigma_xy: float,
     scale_factor: float,
+    *,
+    value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The dense-CRF energy of a segmentation, gated by its confidence where there are labels.
 
@@ -100,19 +111,22 @@ def dense_energy_loss(
         sigma_rgb: As in :func:`densecrf_loss`.
         sigma_xy: As in :func:`densecrf_loss`.
         scale_factor: As in :func:`densecrf_loss`.
+        value_range: As in :func:`densecrf_loss`.
 
     Returns:
         A scalar as :func:`densecrf_loss` returns it. The gate is constant for the gradient.
 
     Raises:
         TypeError: A tensor has the wrong type.
-        ValueError: Sizes do not match, or a parameter is out of its range.
+        ValueError: As :func:`densecrf_loss` raises it.
     """
     if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
         seg_label = seg_label.squeeze(1)
     maps = dict(images=images, segmentations=segmentations, region_of_interest=region_of_interest)
     maps["seg_label"] = seg_label
-    return _energy_of_probabilities(gated_energy, maps, sigma_rgb, sigma_xy, scale_factor)
+    return _energy_of_probabilities(
+        gated_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range
+    )
 
 
 def normalized_cut_loss(
@@ -122,6 +136,8 @@ def normalized_cut_loss(
     sigma_rgb: float,
     sigma_xy: float,
     scale_factor: float,
+    *,
+    value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The normalized cut of a segmentation, averaged over the batch.
 
@@ -139,6 +155,7 @@ def normalized_cut_loss(
         sigma_rgb: As in :func:`densecrf_loss`.
         sigma_xy: As in :func:`densecrf_loss`.
         scale_factor: As in :func:`densecrf_loss`.
+        value_range: As in :func:`densecrf_loss`.
 
     Returns:
         A scalar as :func:`densecrf_loss` returns it. A class without any probability within the
@@ -146,10 +163,12 @@ def normalized_cut_loss(
 
     Raises:
         TypeError: A tensor has the wrong type.
-        ValueError: Sizes do not match, or a parameter is out of its range.
+        ValueError: As :func:`densecrf_loss` raises it.
     """
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
-    return _energy_of_probabilities(normalized_cut_energy, maps, sigma_rgb, sigma_xy, scale_factor)
+    return _energy_of_probabilities(
+        normalized_cut_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range
+    )
 
 
 def kernel_cut_loss(
@@ -161,6 +180,7 @@ def kernel_cut_loss(
     scale_factor: float,
     *,
     densecrf_weight: float = 1.0,
+    value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The normalized cut and the normalized DenseCRF energy of a segmentation, by one filtering.
 
@@ -175,18 +195,19 @@ def kernel_cut_loss(
         sigma_xy: As in :func:`densecrf_loss`.
         scale_factor: As in :func:`densecrf_loss`.
         densecrf_weight: Factor of the DenseCRF energy, above 0.
+        value_range: As in :func:`densecrf_loss`.
 
     Returns:
         A scalar as :func:`normalized_cut_loss` returns it.
 
     Raises:
         TypeError: A tensor has the wrong type.
-        ValueError: Sizes do not match, or a parameter is out of its range.
+        ValueError: As :func:`densecrf_loss` raises it.
     """
-    check_positive("densecrf_weight", densecrf_weight)
+    densecrf_weight = check_positive("densecrf_weight", densecrf_weight)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     energy = functools.partial(kernel_cut_energy, densecrf_weight=densecrf_weight)
-    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
+    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def self_label_loss(
@@ -199,6 +220,7 @@ def self_label_loss(
     scale_factor: float,
     *,
     image_tags: Tensor | None = None,
+    value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The cross entropy of a segmentation with soft labels made of itself, image and scribbles.
 
@@ -206,11 +228,11 @@ def self_label_loss(
     the region and have no label. The soft labels y are what the network, the scribbles and the
     image agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under
     the affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and impossible where it is not
-    among the image's tags;
-    mean-field inference with A as Potts weights then joins pixels that are close and of like
-    colour. y is constant for the gradient, labelled pixels keep their label (self-labelling as in
-    Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for Weakly-Supervised
-    Segmentation", CVPR 2025, with another solver and another unary term; docs/energies.md).
+    among the image's tags; mean-field inference with A as Potts weights then joins pixels that are
+    close and of like colour. y is constant for the gradient, and labelled pixels keep their label
+    (self-labelling as in Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for
+    Weakly-Supervised Segmentation", CVPR 2025, with another solver and another unary term;
+    docs/energies.md).
 
     Args:
         image: As in :func:`densecrf_loss`.
@@ -222,6 +244,7 @@ def self_label_loss(
         scale_factor: As in :func:`densecrf_loss`.
         image_tags: (N, K) of bool, the classes that each image may show; None for all of them. A
             class with a label in the image counts as shown.
+        value_range: As in :func:`densecrf_loss`.
 
     Returns:
         A scalar, 0 or more, 0 where every pixel has a label. Differentiable with respect to
@@ -229,7 +252,7 @@ def self_label_loss(
 
     Raises:
         TypeError: A tensor has the wrong type.
-        ValueError: Sizes do not match, or a parameter is out of its range.
+        ValueError: As :func:`densecrf_loss` raises it.
     """
     if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
         seg_label = seg_label.squeeze(1)
@@ -243,7 +266,7 @@ def self_label_loss(
         check_tags(image_tags, segmentation)
         image_tags = image_tags.to(segmentation.device)
     energy = functools.partial(self_label_energy, tags=image_tags)
-    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor)
+    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def _energy_of_probabilities(
@@ -252,28 +275,32 @@ def _energy_of_probabilities(
     sigma_rgb: float,
     sigma_xy: float,
     scale_factor: float,
+    value_range: Sequence[float] | None,
 ) -> Tensor:
     """An energy of full-size probabilities; ``maps`` are the arguments by their names."""
-    check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
-    sigma_rgb, sigma_xy, scale_factor = float(sigma_rgb), float(sigma_xy), float(scale_factor)
+    sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
+    value_range = check_value_range(value_range)
     check_energy_maps(maps, scale_factor)
     image, segmentation, region_of_interest, *labels = maps.values()
     segmentation = segmentation.to(torch.promote_types(segmentation.dtype, torch.float32))
-    scene = Scene(image.to(segmentation.device), region_of_interest)
     if scale_factor != 1:
         segmentation = F.interpolate(
             segmentation, scale_factor=scale_factor, mode="bilinear", align_corners=False
         )
-    region = scene.region(scale_factor, segmentation)  # (N, h, w)
-    affinities = scene.lattice(sigma_rgb, sigma_xy, scale_factor, segmentation.dtype)
-    scaled = [_scale_labels(label, scale_factor, region) for label in labels]
+    image = scale_nearest(image.detach().to(segmentation.device), scale_factor)
+    region = _scale_map(region_of_interest, scale_factor, segmentation).to(segmentation.dtype)
+    image_name, segmentation_name, *_ = maps
+    checked = checked_zero(image, region, segmentation, value_range, image_name, segmentation_name)
+    image = image.to(segmentation.dtype)
+    affinities = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
+    scaled = [_scale_map(label, scale_factor, region) for label in labels]
     masked = Segmentation(segmentation * region.unsqueeze(1), region)
-    return energy(masked, affinities, *scaled)
+    return energy(masked, affinities, *scaled) + checked
 
 
-def _scale_labels(label: Tensor, scale_factor: float, region: Tensor) -> Tensor:
-    """(N, H, W) to (N, h, w), on the device of the region."""
-    return scale_nearest(label.to(region.device).unsqueeze(1), scale_factor).squeeze(1)
+def _scale_map(tensor: Tensor, scale_factor: float, like: Tensor) -> Tensor:
+    """(N, H, W) to (N, h, w), on the device of ``like``."""
+    return scale_nearest(tensor.to(like.device).unsqueeze(1), scale_factor).squeeze(1)
 
 
 class EnergyLayer(nn.Module, ABC):
@@ -284,22 +311,30 @@ class EnergyLayer(nn.Module, ABC):
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        value_range: As in :func:`densecrf_loss`.
 
     Raises:
         TypeError: A parameter is no number.
         ValueError: A parameter is out of its range.
     """
 
+    takes_labels = False  # as a fourth map, (N, H, W)
+
     def __init__(
-        self, weight: float, sigma_rgb: float, sigma_xy: float, scale_factor: float
+        self,
+        weight: float,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        *,
+        value_range: Sequence[float] | None = GREY_LEVELS,
     ) -> None:
         super().__init__()
-        check_finite("weight", weight)
-        check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
-        self.weight = float(weight)
-        self.sigma_rgb = float(sigma_rgb)
-        self.sigma_xy = float(sigma_xy)
-        self.scale_factor = float(scale_factor)
+        self.weight = check_finite("weight", weight)
+        self.sigma_rgb, self.sigma_xy, self.scale_factor = check_energy_parameters(
+            sigma_rgb, sigma_xy, scale_factor
+        )
+        self.value_range = check_value_range(value_range)
 
     @abstractmethod
     def energy(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -334,7 +369,7 @@ class EnergyLayer(nn.Module, ABC):
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
         labels = []
         if seg_label is not None:
-            labels = [_scale_labels(seg_label, self.scale_factor, region)]
+            labels = [_scale_map(seg_label, self.scale_factor, region)]
         try:
             return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
         except ValueError as error:  # the filter refuses them, on the CPU
@@ -374,6 +409,7 @@ class DenseCRFLoss(EnergyLayer):
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
         normalize: As in :func:`densecrf_loss`.
+        value_range: As in :func:`densecrf_loss`.
     """
 
     def __init__(
@@ -384,15 +420,17 @@ class DenseCRFLoss(EnergyLayer):
         scale_factor: float,
         *,
         normalize: bool = False,
+        value_range: Sequence[float] | None = GREY_LEVELS,
     ) -> None:
-        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor)
+        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor, value_range=value_range)
         check_flag("normalize", normalize)
         self.normalize = normalize
 
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
         """``weight`` times :func:`densecrf_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest
-        return self.weight * densecrf_loss(*maps, *self.bandwidths, normalize=self.normalize)
+        options: Any = dict(normalize=self.normalize, value_range=self.value_range)
+        return self.weight * densecrf_loss(*maps, *self.bandwidths, **options)
 
     def energy(self, segmentation: Segmentation, affinities: Lattice) -> Tensor:
         return densecrf_energy(segmentation, affinities, normalize=self.normalize)
@@ -409,6 +447,7 @@ class DenseEnergyLoss(EnergyLayer):
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size images.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        value_range: As in :func:`densecrf_loss`.
     """
 
     def forward(
@@ -420,8 +459,11 @@ class DenseEnergyLoss(EnergyLayer):
     ) -> Tensor:
         """``weight`` times :func:`dense_energy_loss` of the arguments, which it documents."""
         maps = images, segmentations, region_of_interest, seg_label
-        return self.weight * dense_energy_loss(*maps, *self.bandwidths)
+        return self.weight * dense_energy_loss(
+            *maps, *self.bandwidths, value_range=self.value_range
+        )
 
+    takes_labels = True
     energy = staticmethod(gated_energy)
 
 
@@ -433,12 +475,15 @@ class NormalizedCutLoss(EnergyLayer):
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        value_range: As in :func:`densecrf_loss`.
     """
 
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
         """``weight`` times :func:`normalized_cut_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest
-        return self.weight * normalized_cut_loss(*maps, *self.bandwidths)
+        return self.weight * normalized_cut_loss(
+            *maps, *self.bandwidths, value_range=self.value_range
+        )
 
     energy = staticmethod(normalized_cut_energy)
 
@@ -452,6 +497,7 @@ class KernelCutLoss(EnergyLayer):
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
         densecrf_weight: Factor of the DenseCRF energy within the loss, above 0.
+        value_range: As in :func:`densecrf_loss`.
     """
 
     def __init__(
@@ -462,17 +508,16 @@ class KernelCutLoss(EnergyLayer):
         scale_factor: float,
         *,
         densecrf_weight: float = 1.0,
+        value_range: Sequence[float] | None = GREY_LEVELS,
     ) -> None:
-        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor)
-        check_positive("densecrf_weight", densecrf_weight)
-        self.densecrf_weight = densecrf_weight
+        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor, value_range=value_range)
+        self.densecrf_weight = check_positive("densecrf_weight", densecrf_weight)
 
     def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
         """``weight`` times :func:`kernel_cut_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest
-        return self.weight * kernel_cut_loss(
-            *maps, *self.bandwidths, densecrf_weight=self.densecrf_weight
-        )
+        options: Any = dict(densecrf_weight=self.densecrf_weight, value_range=self.value_range)
+        return self.weight * kernel_cut_loss(*maps, *self.bandwidths, **options)
 
     def energy(self, segmentation: Segmentation, affinities: Lattice) -> Tensor:
         return kernel_cut_energy(segmentation, affinities, densecrf_weight=self.densecrf_weight)
@@ -489,6 +534,7 @@ class SelfLabelLoss(EnergyLayer):
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which it is computed, in (0, 1].
+        value_range: As in :func:`densecrf_loss`.
     """
 
     def forward(
@@ -501,9 +547,12 @@ class SelfLabelLoss(EnergyLayer):
     ) -> Tensor:
         """``weight`` times :func:`self_label_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest, seg_label
-        return self.weight * self_label_loss(*maps, *self.bandwidths, image_tags=image_tags)
+        return self.weight * self_label_loss(
+            *maps, *self.bandwidths, image_tags=image_tags, value_range=self.value_range
+        )
 
     def known(self, scene: Scene) -> dict[str, Tensor | None]:
         return dict(tags=scene.image_tags)
 
+    takes_labels = True
     energy = staticmethod(self_label_energy)

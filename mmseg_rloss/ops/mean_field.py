@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from . import backends
 from .backends.reference.mean_field import Kernel
 from .checks import check_count, check_not_negative, check_positive
 from .lattice import Lattice
+from .ranges import GREY_LEVELS, RangeCheck, judge_probabilities
 
 # Of a class in the unary terms, so that no prediction is beyond doubt; pydensecrf's, too.
 MIN_PROBABILITY = 1e-5
@@ -27,6 +28,7 @@ def dense_crf_inference(
     bilateral_sigma_rgb: float = 13.0,
     gaussian_weight: float = 3.0,
     gaussian_sigma_xy: float = 3.0,
+    value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """Refine class probabilities by mean-field inference in the fully connected CRF.
 
@@ -44,7 +46,8 @@ def dense_crf_inference(
     pydensecrf's documentation.
 
     Args:
-        image: (N, C, H, W) with values 0-255, any number of channels, any real type, any device.
+        image: (N, C, H, W) with values in ``value_range``, any number of channels, any real type,
+            any device.
         probabilities: (N, K, H, W) of floating point in [0, 1], of two classes at least. Half
             precision is computed in float32. Those below 1e-5 count as 1e-5.
         iterations: Number of mean-field iterations. 0 returns the probabilities normalised.
@@ -53,6 +56,7 @@ def dense_crf_inference(
         bilateral_sigma_rgb: Its bandwidth of every colour channel, in grey levels (0-255).
         gaussian_weight: Weight of the Gaussian kernel of position alone; 0 leaves it out.
         gaussian_sigma_xy: Its bandwidth, in pixels.
+        value_range: As in :func:`~mmseg_rloss.ops.densecrf_loss`.
 
     Returns:
         (N, K, H, W) refined probabilities, of the type and on the device of ``probabilities``. They
@@ -63,16 +67,19 @@ def dense_crf_inference(
         ValueError: Shapes do not match, or a value is out of its range.
     """
     _check_tensors(image, probabilities)
-    check_count("iterations", iterations)
-    check_not_negative("bilateral_weight", bilateral_weight)
-    check_positive("bilateral_sigma_xy", bilateral_sigma_xy)
-    check_positive("bilateral_sigma_rgb", bilateral_sigma_rgb)
-    check_not_negative("gaussian_weight", gaussian_weight)
-    check_positive("gaussian_sigma_xy", gaussian_sigma_xy)
+    iterations = check_count("iterations", iterations)
+    bilateral_weight = check_not_negative("bilateral_weight", bilateral_weight)
+    bilateral_sigma_xy = check_positive("bilateral_sigma_xy", bilateral_sigma_xy)
+    bilateral_sigma_rgb = check_positive("bilateral_sigma_rgb", bilateral_sigma_rgb)
+    gaussian_weight = check_not_negative("gaussian_weight", gaussian_weight)
+    gaussian_sigma_xy = check_positive("gaussian_sigma_xy", gaussian_sigma_xy)
+    check_range = RangeCheck(value_range)
     if len(probabilities) == 0:
         return probabilities.clone()
 
     image = image.detach().to(probabilities.device)
+    check_range(image, torch.ones_like(image[:, 0]))
+    check_range.tell(wait=True)
     compute_type = torch.promote_types(probabilities.dtype, torch.float32)
     log_probabilities = probabilities.to(compute_type).clamp(MIN_PROBABILITY, 1).log_()  # -U
 
@@ -142,14 +149,5 @@ def _check_tensors(image: Tensor, probabilities: Tensor) -> None:
             "foreground, torch.cat([1 - p, p], dim=1)"
         )
     if probabilities.numel() > 0:
-        _check_range(probabilities)
-
-
-def _check_range(probabilities: Tensor) -> None:
-    least, most = (bound.item() for bound in torch.aminmax(probabilities))
-    rounding_error = 0.01  # of a softmax in half precision
-    if not (least >= -rounding_error and most <= 1 + rounding_error):  # NaN is not, either
-        raise ValueError(
-            f"probabilities must be in [0, 1], but range from {least:g} to {most:g}: pass "
-            "logits.softmax(dim=1)"
-        )
+        least, most = (bound.item() for bound in torch.aminmax(probabilities))
+        judge_probabilities("probabilities", least, most)

@@ -86,9 +86,11 @@ class Scene:
             TypeError: A parameter is no number.
             ValueError: A parameter is out of its range.
         """
+        sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(
+            sigma_rgb, sigma_xy, scale_factor
+        )
         key = sigma_rgb, sigma_xy, scale_factor, dtype
         if key not in self._lattices:
-            check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
             image = self.image(scale_factor).to(dtype)
             self._lattices[key] = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
         return self._lattices[key]

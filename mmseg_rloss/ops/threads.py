@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral
+
+from .checks import check_count
 
 ENVIRONMENT_VARIABLE = "MMSEG_RLOSS_NUM_THREADS"
 
@@ -32,11 +33,8 @@ def set_num_threads(count: int | None) -> None:
     """
     global _chosen
     if count is not None:
-        if isinstance(count, bool) or not isinstance(count, Integral):
-            raise TypeError(f"count must be an int or None, not {type(count).__name__}")
-        if not 1 <= count < 1 << 31:
-            raise ValueError(f"count must be at least 1, not {count}: use None for all")
-    _chosen = None if count is None else int(count)
+        count = check_count("count", count, least=1)
+    _chosen = count
 
 
 def num_threads() -> int:
@@ -48,22 +46,23 @@ def num_threads() -> int:
     for the data loaders' sake, and the filter would crawl.
 
     Raises:
-        ValueError: The environment variable is no positive integer.
+        ValueError: That environment variable, or the launcher's, is no positive integer.
     """
     if _chosen is not None:
         return _chosen
     setting = os.environ.get(ENVIRONMENT_VARIABLE)
     if setting:
-        return _parse_setting(setting)
-    ranks = next((os.environ[name] for name in _LOCAL_RANKS if os.environ.get(name)), "1")
+        return _parse_setting(ENVIRONMENT_VARIABLE, setting)
     # Slurm may write "4(x2)": four tasks on each of two nodes.
-    return max(1, _num_processors() // max(1, int(ranks.partition("(")[0])))
+    ranks = next((name for name in _LOCAL_RANKS if os.environ.get(name)), None)
+    num_ranks = 1 if ranks is None else _parse_setting(ranks, os.environ[ranks].partition("(")[0])
+    return max(1, _num_processors() // num_ranks)
 
 
-def _parse_setting(setting: str) -> int:
-    if not setting.isdecimal() or int(setting) < 1:
+def _parse_setting(variable: str, setting: str) -> int:
+    if not setting.isdecimal() or not 1 <= int(setting) < 1 << 31:
         raise ValueError(
-            f"the environment variable {ENVIRONMENT_VARIABLE} must be a positive integer, "
+            f"the environment variable {variable} must be a positive integer below 2^31, "
             f"not {setting!r}"
         )
     return int(setting)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
-from ..ops import DenseCRFLoss, DenseEnergyLoss
+from ..ops import DenseCRFLoss, SelfLabelLoss
 from ..ops.layers import EnergyLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
@@ -28,6 +28,7 @@ def draw_densecrf(
     classes: Sequence[str],
     palette: np.ndarray,
     seg_label: Tensor | None = None,
+    image_tags: Tensor | None = None,
 ) -> Figure:
     """Draw the prediction over the photo, the loss, and its gradient for the classes present.
 
@@ -41,8 +42,9 @@ def draw_densecrf(
         region_of_interest: (H, W), 1 on the pixels that show the photo, 0 elsewhere.
         classes: The names of the K classes.
         palette: uint8 (K, 3), RGB.
-        seg_label: (H, W) or (1, H, W) labels for a DenseEnergyLoss, 255 where there is none, as
-            everywhere by default.
+        seg_label: (H, W) or (1, H, W) labels for the losses that take them, 255 where there is
+            none, as everywhere by default.
+        image_tags: (K,) of bool or wider, the classes that a SelfLabelLoss takes for possible.
     """
     if seg_label is None:
         seg_label = probabilities.new_full(region_of_interest.shape, UNLABELLED)
@@ -59,8 +61,10 @@ def draw_densecrf(
     for row, loss in zip(axes, losses, strict=True):
         bare_axes(row)
         maps = [image, probabilities, region_of_interest]
-        if isinstance(loss, DenseEnergyLoss):
+        if loss.takes_labels:
             maps.append(seg_label)
+        if isinstance(loss, SelfLabelLoss) and image_tags is not None:
+            maps.append(image_tags[: len(classes)])
         value, gradient = _loss_and_gradient(loss, *maps)
         row[0].imshow(overlay)
         row[0].set_title(f"loss {value:.4g}", fontsize="medium")

@@ -1,5 +1,7 @@
 """Photos, and label maps over them."""
 
+from numbers import Real
+
 import numpy as np
 
 from ..datasets.label_png import UNLABELLED
@@ -18,9 +20,18 @@ def overlay_labels(
         palette (np.ndarray): uint8 of shape (K, 3), RGB, with a row for every label but 255.
         opacity (float): of the colours, from 0 (the photo) to 1 (the colours alone).
 
+    Raises:
+        ValueError: the opacity is out of range, or the label map of another size.
+
     Returns:
         np.ndarray: uint8 of shape (H, W, 3), RGB.
     """
+    if not (isinstance(opacity, Real) and 0 <= opacity <= 1):
+        raise ValueError(f"opacity must be from 0 to 1, not {opacity!r}")
+    if labels.shape != photo.shape[:2]:
+        raise ValueError(
+            f"labels must be {photo.shape[:2]}, as the photo is, but their shape is {labels.shape}"
+        )
     labelled = labels != UNLABELLED
     brightness = photo[labelled].mean(axis=-1, keepdims=True)  # (M, 1)
     colours = palette[labels[labelled]]  # (M, 3)

@@ -293,6 +293,19 @@ def test_an_empty_list_is_told(root):
         assert len(PascalScribbleDataset(root)) == 0
 
 
+def test_photos_that_a_list_repeats_are_told(root):
+    (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join(IDS["train"] * 2))
+    with pytest.warns(UserWarning, match=rf"2 photos more than once.*{IDS['train'][0]}"):
+        assert len(PascalScribbleDataset(root)) == 4
+
+
+def test_label_maps_that_are_jpegs_are_refused(root):
+    with Image.open(scribble_path(root)) as image:
+        image.convert("L").save(scribble_path(root), format="JPEG")
+    with pytest.raises(DatasetFilesError, match=r"\.png: a JPEG, which blends labels"):
+        PascalScribbleDataset(root)
+
+
 def test_a_list_that_is_no_text_is_named(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_bytes(b"\xff\xfea\x00")
     with pytest.raises(DatasetFilesError, match=r"train_aug\.txt: not a list in UTF-8"):
@@ -333,6 +346,15 @@ def test_0_may_stand_for_unlabelled(root):
         PascalScribbleDataset(root)
     dataset = PascalScribbleDataset(root, reduce_zero_label=True, pipeline=LOADING)
     assert np.unique(load_labels(dataset)).tolist() == [0, 20, 255]
+
+
+def test_says_so_where_most_pixels_have_a_class_and_none_is_unlabelled(root):
+    scribble = np.full((9, 12), 4)  # as in medical scribbles; here, a boat
+    scribble[2] = 1
+    for name in IDS["train"]:
+        write_labels(root, "pascal_2012_scribble", name, scribble)
+    with pytest.warns(UserWarning, match=r"most are labelled 4. If 4 .*, say ignore_index=4$"):
+        PascalScribbleDataset(root)
 
 
 @pytest.mark.parametrize("classes", [None, ("background", "person")])

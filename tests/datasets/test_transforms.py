@@ -163,6 +163,9 @@ REFUSED = {
     "RandomMosaic would label .* as 1, leaf": dict(
         type="RandomMosaic", prob=1.0, img_scale=(8, 8), seg_pad_val=1
     ),
+    "BioMedical3DPad would label .* as 0, ground": dict(
+        type="BioMedical3DPad", pad_shape=(8, 8, 8)
+    ),
     "RandomCutOut would label .* as 0, ground": dict(
         type="RandomCutOut", prob=1.0, n_holes=1, cutout_shape=(2, 2), seg_fill_in=0
     ),
@@ -285,6 +288,8 @@ PACK_BY_MMSEG = dict(type="PackSegInputs")
         ([ROTATE, FLIP, PAD, PAD, PACK_BY_MMSEG], ["RandomRotate", "Pad"]),
         ([LOAD, ROTATE, PACK_BY_MMSEG], ["RandomRotate"]),
         ([PAD, PACK], ["Pad"]),
+        ([dict(type="CenterCrop", crop_size=16, auto_pad=True), PACK], ["CenterCrop"]),
+        ([dict(type="CenterCrop", crop_size=16), PACK], []),
         ([LOAD, ROTATE, PAD, PACK], []),
         ([LOAD, CUT_OUT | dict(seg_fill_in=255), PACK], []),
         ([dict(type="RandomApply", transforms=[ROTATE]), PACK_BY_MMSEG], ["RandomRotate"]),
@@ -318,17 +323,147 @@ def test_what_would_falsify_the_region_is_refused_with_the_remedy(pipeline, mess
         untracked_padding(Photos(pipeline=pipeline))
 
 
-def test_albu_is_refused_unless_it_moves_the_region():
-    # Albumentations is no requirement of MMSeg: only what its Albu is asked for is built here.
-    albu = Albu.__new__(Albu)
-    albu.transforms = [dict(type="ShiftScaleRotate")]
-    albu.keymap_to_albu = dict(img="image", gt_seg_map="mask")
-    photos = Photos(pipeline=[LOAD, PACK])
-    photos.pipeline.transforms.insert(1, albu)
-    with pytest.raises(ValueError, match=r"Albu.*before LoadRegionOfInterest"):
+class BaseCompose:
+    """Named like Albumentations' classes, by whose names its transforms are told apart.
+
+    Albumentations itself replaces the OpenCV of MMCV by another one when it is installed.
+    """
+
+    def __init__(self, transforms):
+        self.transforms = transforms
+
+
+class ImageOnlyTransform:
+    pass
+
+
+class DualTransform:
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+class Morphological(DualTransform):
+    pass
+
+
+def albu(*transforms, **keymap):
+    result = Albu.__new__(Albu)
+    result.aug = BaseCompose(list(transforms))
+    result.keymap_to_albu = dict(img="image", gt_seg_map="mask") | keymap
+    return result
+
+
+@pytest.mark.parametrize("moved", [DualTransform(), BaseCompose([DualTransform()])])
+def test_albu_that_moves_the_photo_is_refused_whatever_its_keymap_says(moved):
+    colours = ImageOnlyTransform()
+    step = albu(colours, moved, gt_roi_map="mask2")
+    with pytest.raises(ValueError, match=r"Albu does not move the region.*colours alone"):
+        untracked_padding(tracked(after=[step]))
+    with pytest.raises(ValueError, match=r"comes after Albu"):
+        untracked_padding(tracked(before=[step]))
+    assert untracked_padding(Photos(pipeline=[step, PACK_BY_MMSEG])) == ["Albu"]
+
+
+def test_albu_that_changes_colours_alone_may_stand_anywhere():
+    step = albu(ImageOnlyTransform(), BaseCompose([ImageOnlyTransform()]))
+    assert untracked_padding(tracked(before=[step], after=[step])) == []
+    assert untracked_padding(Photos(pipeline=[step, PACK_BY_MMSEG])) == []
+
+
+@pytest.mark.parametrize(
+    "attributes, message",
+    [
+        (dict(fill_mask=0.0, border_mode=0), "Albu would label .* as 0, ground"),
+        (dict(cval_mask=1, mode=0), "Albu would label .* as 1, leaf"),
+        (dict(mask_fill_value=2), "Albu would label .* as 2, fruit"),
+        (dict(mask_interpolation=1), "Albu's DualTransform blends labels"),
+        (dict(mask_value=0, border_mode=4), None),  # a mirrored border is photo
+        (dict(fill_mask=255, border_mode=0, mask_interpolation=0), None),
+        (dict(fill_mask=None), None),
+    ],
+)
+def test_albu_that_invents_labels_is_refused(attributes, message):
+    pipeline = [albu(BaseCompose([DualTransform(**attributes)])), PACK_BY_MMSEG]
+    photos = Photos(pipeline=pipeline, metainfo=CLASSES)
+    if message is None:
+        assert untracked_padding(photos) == ["Albu"]
+    else:
+        with pytest.raises(ValueError, match=message):
+            untracked_padding(photos)
+
+
+def test_albu_that_grows_labels_is_refused():
+    photos = Photos(pipeline=[albu(Morphological()), PACK_BY_MMSEG])
+    with pytest.raises(ValueError, match="Albu's Morphological blends labels"):
         untracked_padding(photos)
-    albu.keymap_to_albu["gt_roi_map"] = "mask2"
-    assert untracked_padding(photos) == []
+
+
+def tracked(before=(), after=()):
+    return Photos(pipeline=[*before, LOAD, *after, PACK], metainfo=CLASSES)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        dict(type="mmcv.RandomFlip", prob=0.5),
+        dict(type="mmcv.Resize", scale=(8, 8)),
+        dict(type="mmcv.Pad", size=(16, 16)),
+        dict(type="mmcv.CenterCrop", crop_size=8),
+        dict(type="RandomResize", scale=(8, 8), resize_type="mmcv.Resize"),
+    ],
+)
+def test_transforms_that_know_the_label_map_alone_are_refused(step):
+    with pytest.raises(ValueError, match=r"of MMCV does not move the region.*default_scope"):
+        untracked_padding(tracked(after=[PAD, step]))
+
+
+# What the two tests of the maps do not go through, and why that does no harm.
+LEAVE_MAPS_ALONE = [
+    dict(type="AdjustGamma"),
+    dict(type="CLAHE"),
+    dict(type="GenerateEdge"),
+    dict(type="Normalize", mean=[9.0] * 3, std=[2.0] * 3),
+    dict(type="RGB2Gray"),
+    dict(type="RandomGrayscale", prob=1.0),
+    dict(type="Rerange"),
+]
+REFUSED_TYPES = {"Albu", "BioMedical3DPad", "RandomDepthMix", "RandomRotFlip", "SegRescale"}
+WRAPPERS = {"Compose", "KeyMapper", "RandomApply", "RandomChoice", "TransformBroadcaster"}
+OF_TESTS = {"InferencerLoader", "MultiScaleFlipAug", "TestTimeAug"}
+OF_VOLUMES = {
+    "BioMedical3DRandomCrop",
+    "BioMedical3DRandomFlip",
+    "BioMedicalGaussianBlur",
+    "BioMedicalGaussianNoise",
+    "BioMedicalRandomGamma",
+}
+
+
+def test_every_transform_of_mmseg_and_mmcv_is_looked_at():
+    registries = (TRANSFORMS, TRANSFORMS.parent)
+    types = [kind for registry in registries for kind in registry.module_dict.values()]
+    names = {t.__name__ for t in types if t.__module__.split(".")[0] in ("mmseg", "mmcv")}
+    names -= {*TRANSFORM, *REFUSED_TYPES, *WRAPPERS, *OF_TESTS, *OF_VOLUMES}
+    names -= {step["type"] for step in LEAVE_MAPS_ALONE}
+    rest = {name for name in names if not name.startswith(("Load", "Pack"))}
+    assert rest == {"ConcatCDInput", "ImageToTensor", "ToTensor"}  # of channels and types
+
+
+@pytest.mark.parametrize("step", LEAVE_MAPS_ALONE, ids=lambda step: step["type"])
+def test_transforms_of_colours_leave_the_maps_alone(step):
+    results = sample((9, 12), 0)
+    results["img"][0] = 200  # Rerange needs two levels
+    results["gt_seg_map"] = np.arange(108, dtype=np.uint8).reshape(9, 12)
+    packed = run([LOAD, step, PACK], results)["data_samples"]
+    assert packed.gt_sem_seg.data.flatten().tolist() == list(range(108))
+    assert packed.gt_roi.data.all()
+
+
+def test_depth_that_is_painted_into_the_photo_is_refused():
+    with pytest.raises(ValueError, match="RandomDepthMix paints the depth"):
+        untracked_padding(tracked(after=[dict(type="RandomDepthMix")]))
+    pipeline = [dict(type="RandomDepthMix"), PACK_BY_MMSEG]
+    assert untracked_padding(Photos(pipeline=pipeline)) == ["RandomDepthMix"]
 
 
 def own_data(folder, labels, photo_size=(9, 12), **region):
@@ -381,10 +516,13 @@ def test_own_labels_that_do_not_fit_are_named(tmp_path, labels, in_training, at_
 
 
 def test_own_labels_that_are_no_class_are_named(tmp_path):
-    photos = own_data(tmp_path, label_map(1, 3), num_classes=3)
+    photos = own_data(tmp_path, label_map(1, 3))
+    told = TRANSFORMS.build(LOAD | dict(num_classes=3))
     with pytest.raises(ValueError, match=r"0\.png: label 3, which is none of the 3 .*ignore_index"):
-        photos[0]
-    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3"):
+        told(Compose(photos.pipeline.transforms[:2])(photos.get_data_info(0)))
+    with pytest.raises(
+        DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3 of LoadRegionOfInterest"
+    ):
         untracked_padding(MultiImageMixDataset(ConcatDataset([photos]), pipeline=[FLIP]))
 
 

@@ -7,6 +7,7 @@ Hypothesis prints the smallest example.
 from __future__ import annotations
 
 import shutil
+import tarfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +16,24 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmseg.datasets import BaseSegDataset
 from PIL import Image
 from scipy.io import savemat
 
 from mmseg_rloss.datasets import DatasetFilesError, PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import write_label_png
+from mmseg_rloss.datasets.transforms.pipeline_check import untracked_padding
 from tests.tools.network import write_network, write_photo
-from tools import browse_scribbles, make_scribbles, predict, visualize_densecrf
+from tools import (
+    browse_scribbles,
+    make_sample_dataset,
+    make_scribbles,
+    mmseg_tool,
+    predict,
+    visualize_densecrf,
+)
 from tools.dataset_converters import pascal_scribble
 
 EXAMPLES = 5000
@@ -59,14 +70,58 @@ def seed_folder(tmp_path_factory) -> Path:
     (root / "VOC2012/ImageSets/Segmentation/train.txt").write_text("a\n")
     (root / "VOC2012/ImageSets/Segmentation/val.txt").write_text("b\n")
     shutil.copytree(root / "set/JPEGImages", root / "VOC2012/JPEGImages")
+    with tarfile.open(root / "voc.tgz", "w:gz") as tar:
+        tar.add(root / "VOC2012", "VOC2012")
+    with tarfile.open(root / "cls.tar", "w") as tar:
+        tar.add(root / "cls", "cls")
     write_network(root)
+    (root / "last_checkpoint").write_text(str(root / "network.pth"))
+    make_sample_dataset.main([*SAMPLE, "--out", str(root / "sample")])
     return root
 
 
-def convert(root: Path) -> None:
-    sources = ["--voc", str(root / "VOC2012"), "--masks", str(root / "cls")]
-    sources += ["--scribbles", str(root / "xml"), "--partial"]
-    pascal_scribble.main([*sources, "--out", str(root / "out")])
+SAMPLE = ["--train", "1", "--val", "1", "--size", "32", "32"]
+
+
+def convert_from(voc: str, masks: str) -> Tool:
+    def run(root: Path) -> None:
+        sources = ["--voc", str(root / voc), "--masks", str(root / masks)]
+        sources += ["--scribbles", str(root / "xml"), "--partial"]
+        pascal_scribble.main([*sources, "--out", str(root / "out")])
+
+    return run
+
+
+convert = convert_from("VOC2012", "cls")
+
+
+def train_on_own(root: Path) -> None:
+    loading = ("LoadImageFromFile", "LoadAnnotations", "LoadRegionOfInterest", "PackScribbleInputs")
+    folders = dict(img_path="JPEGImages", seg_map_path="pascal_2012_scribble")
+    try:
+        untracked_padding(
+            BaseSegDataset(
+                data_root=str(root / "set"),
+                data_prefix=folders,
+                metainfo=dict(classes=("a", "b", "c")),
+                pipeline=[dict(type=name) for name in loading],
+            )
+        )
+    except DatasetFilesError as error:
+        raise SystemExit(str(error)) from None
+
+
+def resume(root: Path) -> None:
+    mmseg_tool.look_for_checkpoint(root)
+
+
+def check_network(root: Path) -> None:
+    config = Config.fromfile(root / "network.py")
+    mmseg_tool.look_at_checkpoint(config, str(root / "network.pth"))
+
+
+def sample(root: Path) -> None:
+    make_sample_dataset.main([*SAMPLE, "--out", str(root / "sample")])
 
 
 def browse(root: Path) -> None:
@@ -87,7 +142,8 @@ def look(root: Path) -> None:
 def visualize(root: Path) -> None:
     photos = root / "set/JPEGImages"
     files = [str(photos / "a.jpg"), str(photos / "b.jpg")]
-    visualize_densecrf.main([*files, "--scores", str(photos), "--out", str(root / "out")])
+    options = ["--scores", str(photos), "--labels", str(root / "set/SegmentationClassAug")]
+    visualize_densecrf.main([*files, *options, "--out", str(root / "out")])
 
 
 def predict_in(folder: str) -> Tool:
@@ -102,16 +158,26 @@ def predict_in(folder: str) -> Tool:
 CASES: list[tuple[str, Tool, int]] = [
     ("xml/a.xml", convert, 900),
     ("cls/a.mat", convert, 500),
-    ("VOC2012/JPEGImages/a.jpg", convert, 300),
+    ("VOC2012/JPEGImages/a.jpg", convert, 200),
     ("VOC2012/ImageSets/Segmentation/train.txt", convert, 100),
+    ("voc.tgz", convert_from("voc.tgz", "cls"), 200),
+    ("cls.tar", convert_from("VOC2012", "cls.tar"), 200),
     ("set/SegmentationClassAug/a.png", make, 900),
-    ("set/pascal_2012_scribble/a.png", look, 800),
-    ("set/JPEGImages/a.jpg", look, 300),
-    ("set/ImageSets/Segmentation/train_aug.txt", look, 200),
-    ("set/pascal_2012_scribble/a.png", browse, 50),
-    ("set/JPEGImages/a.npy", visualize, 50),
-    *((f"{kind}/a.{kind}", predict_in(kind), 200) for kind in ("png", "tif", "webp", "bmp")),
+    ("set/pascal_2012_scribble/a.png", look, 500),
+    ("set/pascal_2012_scribble/a.png", train_on_own, 200),
+    ("set/JPEGImages/a.jpg", look, 200),
+    ("set/ImageSets/Segmentation/train_aug.txt", look, 150),
+    ("set/pascal_2012_scribble/a.png", browse, 30),
+    ("set/JPEGImages/a.jpg", browse, 30),
+    ("set/ImageSets/Segmentation/train_aug.txt", browse, 30),
+    ("set/JPEGImages/a.npy", visualize, 30),
+    ("set/SegmentationClassAug/a.png", visualize, 30),
+    *((f"{kind}/a.{kind}", predict_in(kind), 150) for kind in ("png", "tif", "webp", "bmp")),
+    ("set/JPEGImages/a.jpg", predict_in("set/JPEGImages"), 100),
     ("network.pth", predict_in("png"), 100),
+    ("network.pth", check_network, 50),
+    ("last_checkpoint", resume, 100),
+    ("sample/sample.json", sample, 100),
 ]
 
 mutations = st.one_of(

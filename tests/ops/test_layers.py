@@ -36,15 +36,11 @@ def layer(request) -> nn.Module:
     }[request.param]()
 
 
-def takes_labels(layer) -> bool:
-    return isinstance(layer, (DenseEnergyLoss, SelfLabelLoss))
-
-
 def maps_of(layer, case):
     """The arguments of a layer, of float32."""
     image, segmentation, region = case.maps
     maps = [image, segmentation.float(), region]
-    return [*maps, case.label] if takes_labels(layer) else maps
+    return [*maps, case.label] if layer.takes_labels else maps
 
 
 def value_and_gradient(layer, maps):
@@ -166,7 +162,7 @@ def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monke
 def from_logits(layer, case, logits, scene=None):
     """The loss of logits, and its gradient with respect to them."""
     scene = scene or Scene(case.image, case.region)
-    labels = (case.label,) if takes_labels(layer) else ()
+    labels = (case.label,) if layer.takes_labels else ()
     logits = logits.detach().requires_grad_()
     loss = layer.from_logits(scene, logits, *labels)
     return loss, torch.autograd.grad(loss, logits)[0]
@@ -180,7 +176,7 @@ def from_probabilities(layer, case, logits):
         wide = nn.functional.interpolate(wide, case.image.shape[2:], mode="bilinear")
     one_channel = wide.shape[1] == 1
     wide = torch.cat([-wide, wide], 1).sigmoid() if one_channel else wide.softmax(1)
-    labels = (case.label,) if takes_labels(layer) else ()
+    labels = (case.label,) if layer.takes_labels else ()
     loss = layer(case.image, wide, case.region, *labels)
     return loss, torch.autograd.grad(loss, logits)[0]
 
@@ -214,7 +210,7 @@ def test_logits_of_another_size_are_scaled_to_the_images(layer):
 def test_from_logits_compiles_without_a_graph_break(layer):
     torch.compiler.reset()
     case = random_case()
-    labels = (case.label,) if takes_labels(layer) else ()
+    labels = (case.label,) if layer.takes_labels else ()
 
     def loss(logits):
         return layer.from_logits(Scene(case.image, case.region), logits, *labels)

@@ -182,3 +182,16 @@ def test_another_value_may_stand_for_unlabelled(root, capsys, options):
     output = " ".join(capsys.readouterr().out.split())
     assert "No pixel is unlabelled" not in output
     assert ("dog 2 50" if "--reduce-zero-label" in options else "horse 2 50") in output
+
+
+def test_another_value_may_stand_for_unlabelled_in_the_masks(root, capsys):
+    for path in (root / "SegmentationClassAug").iterdir():
+        labels = np.asarray(Image.open(path)) + np.uint8(1)  # 255 becomes 0
+        write_label_png(labels, path)
+    browse(root, "--mask-reduce-zero-label")
+    assert statistics(capsys)["all classes"][-1] == "41.67%"
+    for path in (root / "SegmentationClassAug").iterdir():
+        labels = np.asarray(Image.open(path)) - np.uint8(1)
+        write_label_png(np.where(labels == 255, 99, labels).astype(np.uint8), path)
+    browse(root, "--mask-ignore-index", "99")
+    assert statistics(capsys)["all classes"][-1] == "41.67%"

@@ -84,6 +84,7 @@ def test_class_iou_is_intersection_over_union():
 def result(miou: float) -> dict:
     return {
         "mIoU": miou,
+        "mAcc": miou + 10,
         "class_IoU": {"background": 90.0, "boat": 2 * miou - 90},
         "trimap_mIoU": {str(width): miou - 10 for width in compare_losses.TRIMAP_WIDTHS},
         "seconds_per_iteration": 0.5,
@@ -98,6 +99,7 @@ def test_the_table_gives_mean_spread_and_the_share_of_the_gap_closed():
     assert "| mIoU | 61.0 ± 1.4 | 67.0 ± 1.4 | 60.0 ± 0.0 | 71.0 ± 1.4 |" in lines
     assert "| mIoU, seed 1 | 62.0 | 68.0 | 60.0 | 72.0 |" in lines
     assert "| share of the gap closed | - | 60% | -10% | - |" in lines
+    assert "| mean accuracy by class | 71.0 ± 1.4 | 77.0 ± 1.4 | 70.0 ± 0.0 | 81.0 ± 1.4 |" in lines
     assert "| trimap mIoU, 2 px | 51.0 ± 1.4 | 57.0 ± 1.4 | 50.0 ± 0.0 | 61.0 ± 1.4 |" in lines
     assert "| IoU background | 90.0 ± 0.0 | 90.0 ± 0.0 | 90.0 ± 0.0 | 90.0 ± 0.0 |" in lines
 

@@ -44,3 +44,17 @@ def test_names_beyond_ascii_are_drawn_and_shown(root):
     run("make_scribbles.py", root / "SegmentationClassAug", "--out", scribbles)
     assert [path.name for path in scribbles.iterdir()] == ["Grün.png"]
     assert "shows 1 of 1 photos" in run("browse_scribbles.py", root, "--out", root / "sheet.png")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_folders_of_another_encoding_are_said(root, encoding):
+    """Where the terminal's encoding is strict, as in most locales but C."""
+    out = os.fsdecode(os.fsencode(root) + b"/caf\xe9")
+    process = subprocess.run(
+        [sys.executable, ROOT / "tools" / "make_scribbles.py", root / "SegmentationClassAug"]
+        + ["--out", out],
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+    )
+    assert process.returncode == 0, process.stderr.decode()
+    assert rb"caf\udce9 holds scribbles" in process.stdout

@@ -130,3 +130,15 @@ def test_names_of_other_encodings_are_drawn(masks):
     odd = os.fsdecode(b"caf\xe9.png")
     (masks / "0.png").rename(masks / odd)
     assert odd in make(masks)
+
+
+def test_what_cannot_be_written_is_named_and_the_others_are(masks):
+    (masks.parent / "scribbles" / "0.png").mkdir(parents=True)
+    with pytest.raises(SystemExit, match=r"0\.png: its scribbles cannot be written"):
+        make(masks)
+    assert (masks.parent / "scribbles" / "1.png").is_file()
+
+
+def test_suffixes_may_be_of_capitals(masks):
+    (masks / "0.png").rename(masks / "0.PNG")
+    assert "0.PNG" in make(masks)

@@ -101,6 +101,21 @@ def test_an_empty_pointer_to_the_checkpoint_is_told_with_the_remedy(
     check_message(process, "runs/last_checkpoint, where --resume begins, is empty", remedy)
 
 
+@pytest.mark.parametrize("text", [None, "model = dict("])
+def test_a_config_that_is_none_is_named(tmp_path, text):
+    config = tmp_path / "config.py"
+    if text:
+        config.write_text(text)
+    check_message(run("train.py", config, cwd=tmp_path), f"{config} cannot be read as a config")
+
+
+def test_a_work_dir_on_a_disk_that_is_not_there_is_told(tmp_path):
+    (tmp_path / "config.py").touch()
+    (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
+    process = run("train.py", "config.py", "--work-dir", "runs", cwd=tmp_path)
+    check_message(process, "work_dir: runs is a link to", "is its disk mounted?")
+
+
 def test_a_missing_pkg_resources_is_told_with_the_remedy(tmp_path):
     (tmp_path / "pkg_resources.py").write_text(
         "raise ModuleNotFoundError('not there', name='pkg_resources')\n"
@@ -170,7 +185,10 @@ def test_a_list_without_a_photo_is_told(tmp_path):
     lists = tmp_path / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     (lists / "train_aug.txt").write_text("\n")
-    dataset = dict(type="PascalScribbleDataset", data_root=str(tmp_path))
-    config = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo"):
-        look_for_data(config, ("train_dataloader",))
+    for dataset in (
+        dict(type="PascalScribbleDataset", data_root=str(tmp_path)),
+        dict(type="BaseSegDataset", data_root=str(lists), ann_file="train_aug.txt"),
+    ):
+        config = Config(dict(train_dataloader=dict(dataset=dataset)))
+        with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
+            look_for_data(config, ("train_dataloader",))

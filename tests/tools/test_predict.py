@@ -83,6 +83,31 @@ def test_a_second_run_does_the_same(network, tmp_path):
     assert (tmp_path / "out" / "masks" / "a.png").read_bytes() == first
 
 
+def test_a_second_run_takes_the_results_of_the_first_for_no_photos(network, tmp_path):
+    photos = tmp_path / "photos"
+    write_photo(photos / "trip" / "a.png")
+    for _ in range(2):
+        run(network, photos, photos / "out")
+    found = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.*g"))
+    assert found == ["out/masks/trip/a.png", "out/overlays/trip/a.jpg", "trip/a.png"]
+
+
+def test_the_results_may_lie_beside_the_folder_of_the_photos(network, tmp_path):
+    write_photo(tmp_path / "photos" / "a.png")
+    for _ in range(2):
+        run(network, tmp_path / "photos", tmp_path)
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("photos, out", [("", "."), ("masks", "."), ("masks/a.png", "masks/..")])
+def test_photos_are_not_written_over(network, tmp_path, photos, out):
+    write_photo(tmp_path / "masks" / "a.png")
+    before = (tmp_path / "masks" / "a.png").read_bytes()
+    with pytest.raises(SystemExit, match="is where --out would write.*name another"):
+        run(network, tmp_path / photos, tmp_path / out)
+    assert (tmp_path / "masks" / "a.png").read_bytes() == before
+
+
 def test_a_broken_photo_is_told_and_the_others_are_predicted(network, tmp_path):
     write_photo(tmp_path / "photos" / "a.png")
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no photo")
@@ -165,3 +190,30 @@ def test_a_checkpoint_of_another_network_is_told(network, tmp_path):
     with pytest.raises(SystemExit, match=r"x\.pth lacks .*25 of 25 of the backbone"):
         other = network._replace(checkpoint=str(tmp_path / "x.pth"))
         run(other, tmp_path / "a.png", tmp_path / "out")
+
+
+def test_results_that_cannot_be_written_are_named_and_the_others_are(network, tmp_path):
+    for name in "ab":
+        write_photo(tmp_path / "photos" / f"{name}.png")
+    (tmp_path / "out" / "masks" / "a.png").mkdir(parents=True)
+    with pytest.raises(SystemExit, match=r"a\.png: its results cannot be written .*Is a directory"):
+        run(network, tmp_path / "photos", tmp_path / "out")
+    assert (tmp_path / "out" / "masks" / "b.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        (None, "cannot be read as a config .*FileNotFoundError"),
+        ("model = dict(", "cannot be read as a config .*SyntaxError"),
+        ("1 / 0", "cannot be read as a config .*ZeroDivisionError"),
+        ("lr = 1", "is no config of a network"),
+    ],
+)
+def test_a_config_that_is_none_is_named(network, tmp_path, text, told):
+    write_photo(tmp_path / "a.png")
+    config = tmp_path / "other.py"
+    if text:
+        config.write_text(text)
+    with pytest.raises(SystemExit, match=rf"other\.py {told}"):
+        run(network._replace(config=str(config)), tmp_path / "a.png", tmp_path / "out", "--refine")

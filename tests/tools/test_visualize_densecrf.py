@@ -210,3 +210,45 @@ def test_photos_that_would_share_a_figure_are_told(tmp_path, capsys):
     with pytest.raises(SystemExit):
         visualize_densecrf.main([*files, "--scores", str(tmp_path)])
     assert "would share a figure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["photos", "labels"])
+def test_figures_are_not_written_over_what_they_show(tmp_path, capsys, folder):
+    for kind in ("photos", "labels"):
+        write_photo(tmp_path / kind / "a.png")
+    options = ["--scores", str(tmp_path), "--labels", str(tmp_path / "labels")]
+    photo = str(tmp_path / "photos" / "a.png")
+    with pytest.raises(SystemExit):
+        visualize_densecrf.main([photo, *options, "--out", str(tmp_path / folder)])
+    assert f"would write a figure over {tmp_path / folder / 'a.png'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "scores, told",
+    [
+        (np.zeros((0, 24, 32)), r"is \(0, 24, 32\)"),
+        (np.zeros((1, 3, 24, 32)), r"is \(1, 3, 24, 32\)"),
+        (np.zeros((3, 24, 32), complex), "a.npy is no score map .*complex"),
+    ],
+)
+def test_scores_of_other_forms_are_named(tmp_path, scores, told):
+    write_photo(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", scores)
+    with pytest.raises(SystemExit, match=told):
+        draw_saved(tmp_path)
+
+
+def test_a_scale_that_leaves_no_pixel_of_a_photo_names_it(tmp_path):
+    write_photo(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", np.zeros((3, 24, 32)))
+    with pytest.raises(SystemExit, match=r"a\.png: its figure .*scale_factor 0\.001 leaves no"):
+        draw_saved(tmp_path, "--scale-factor", "0.001")
+
+
+def test_logits_of_one_class_are_drawn_as_their_probabilities(tmp_path, figures):
+    write_photo(tmp_path / "a.png")
+    logits = np.random.default_rng(0).normal(size=(1, 24, 32), scale=5)
+    for scores in (logits, 1 / (1 + np.exp(-logits))):
+        np.save(tmp_path / "a.npy", scores)
+        draw_saved(tmp_path)
+    assert losses_in(figures[0]) == pytest.approx(losses_in(figures[1]), rel=1e-3)

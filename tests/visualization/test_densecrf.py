@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_rloss.ops import DenseCRFLoss, densecrf_loss
+from mmseg_rloss.ops import DenseCRFLoss, SelfLabelLoss, densecrf_loss, self_label_loss
 from mmseg_rloss.visualization import draw_densecrf, figure_to_array
 from mmseg_rloss.visualization.densecrf import MAX_CLASSES
 
@@ -127,3 +127,15 @@ def test_becomes_an_array_of_the_size_of_the_figure(image, region):
     assert array.shape == (height, width, 3)
     assert array.dtype == np.uint8
     assert len(np.unique(array.reshape(-1, 3), axis=0)) > 50
+
+
+def test_self_labels_follow_labels_and_tags(image, region):
+    probabilities = stripes(0, 1)
+    label = torch.full((HEIGHT, WIDTH), 255)
+    label[2, 3] = 4
+    tags = torch.arange(9) < 1
+    loss = SelfLabelLoss(weight=2.0, sigma_rgb=20, sigma_xy=5, scale_factor=1)
+    figure = draw_densecrf([loss], image, probabilities, region, CLASSES, PALETTE, label, tags)
+    maps = image[None], probabilities[None], region[None], label[None]
+    expected = 2 * self_label_loss(*maps, 20, 5, 1, image_tags=tags[None])
+    assert figure.axes[0].get_title() == f"loss {expected:.4g}"

@@ -28,10 +28,14 @@ from rich.progress import track
 from scipy.io import loadmat
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
-from mmseg_rloss.command_line import output_folder
+from mmseg_rloss.command_line import (
+    add_label_options,
+    output_folder,
+    say,
+)
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
-from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, write_label_png
+from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, standardize, write_label_png
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
     LABEL_FOLDERS,
@@ -151,8 +155,10 @@ def is_wanted(name: str) -> bool:
 class Sources:
     """What the data set is made of. Each of its methods raises ValueError with what is wrong."""
 
-    def __init__(self, voc: Path, masks: Path, scribbles: Path) -> None:
-        self._voc, self._masks, self._scribbles = map(Files, (voc, masks, scribbles))
+    def __init__(self, args: argparse.Namespace) -> None:
+        paths = (args.voc, args.masks, args.scribbles)
+        self._voc, self._masks, self._scribbles = map(Files, paths)
+        self._unlabelled = args.ignore_index, args.reduce_zero_label
 
     def ids(self, partial: bool) -> dict[str, list[str]]:
         """The ids of each split; for a part of the data, of what is there of it."""
@@ -195,7 +201,8 @@ class Sources:
         """(H, W) uint8, 255 where there is no scribble."""
         if f"{name}.xml" in self._scribbles:
             return draw_xml(self._scribbles.read(f"{name}.xml"))
-        return read_labels(self._scribbles.read(f"{name}.png"), f"{name}.png of the scribbles")
+        labels = read_labels(self._scribbles.read(f"{name}.png"), f"{name}.png of the scribbles")
+        return standardize(labels, *self._unlabelled)
 
 
 def draw_xml(data: bytes) -> np.ndarray:
@@ -331,9 +338,15 @@ def missing_sources(args: argparse.Namespace) -> list[str]:
     messages = []
     for option, description in SOURCES.items():
         path = getattr(args, option)
-        if path is None or not path.exists():
-            state = "not named" if path is None else f"{path} does not exist"
-            messages.append(f"--{option}: {state}. Wanted are {description}.")
+        if path is None:
+            state = "not named"
+        elif not path.exists():
+            state = f"{path} does not exist"
+        elif not (path.is_file() or path.is_dir()):  # a pipe, which would never end
+            state = f"{path} is no file and no folder"
+        else:
+            continue
+        messages.append(f"--{option}: {state}. Wanted are {description}.")
     return messages
 
 
@@ -347,14 +360,14 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(
                 f"{out} is there but not complete. Remove it, or name another --out.\n{error}"
             ) from None
-        print(f"{out} is complete: nothing to do.")
+        say(f"{out} is complete: nothing to do.")
         return
     if missing := missing_sources(args):
         raise SystemExit("\n".join(["Data are missing.", *missing]))
     unfinished = out.with_name(f"{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
-        sources = Sources(args.voc, args.masks, args.scribbles)
+        sources = Sources(args)
         ids = sources.ids(args.partial)
         if not all(ids.values()):
             raise SystemExit(
@@ -369,7 +382,7 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(str(error)) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
+    say(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -388,6 +401,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="take the photos that all sources have, however many, instead of all 12,031",
     )
+    add_label_options(parser, "PNGs of the scribbles")
     return parser.parse_args(argv)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmengine.structures import PixelData
@@ -24,9 +26,15 @@ class PackScribbleInputs(PackSegInputs):
         meta_keys: As in PackSegInputs.
 
     Raises:
+        TypeError: meta_keys is one string, whose letters would be taken for keys.
         ValueError: The region, or the label map, has another size than the image, or there are
             labels that are not among the tags.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.meta_keys, str):
+            raise TypeError(f"meta_keys must be a tuple of names, not the str {self.meta_keys!r}")
 
     def transform(self, results: dict) -> dict:
         _check_label_map(results)

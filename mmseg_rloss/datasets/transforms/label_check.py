@@ -10,6 +10,7 @@ from mmcv.transforms import CenterCrop as MMCVCenterCrop
 from mmcv.transforms import Pad as MMCVPad
 from mmseg.datasets.transforms import (
     Albu,
+    BioMedical3DPad,
     RandomCutOut,
     RandomMosaic,
     RandomRotate,
@@ -17,7 +18,14 @@ from mmseg.datasets.transforms import (
     SegRescale,
 )
 
-_FILLINGS = {RandomRotate: "seg_pad_val", RandomMosaic: "seg_pad_val", RandomCutOut: "seg_fill_in"}
+from .albu import blending, filled_label
+
+_FILLINGS = {
+    BioMedical3DPad: "seg_pad_val",
+    RandomCutOut: "seg_fill_in",
+    RandomMosaic: "seg_pad_val",
+    RandomRotate: "seg_pad_val",
+}
 
 
 def check_label_transforms(dataset: Any) -> None:
@@ -43,16 +51,23 @@ def check_label_transforms(dataset: Any) -> None:
                     "SegRescale scales the label map without its image: leave it out, and use "
                     "Resize for both"
                 )
-            label = _filling(transform)
-            if label is not None and label < len(classes):
+            if isinstance(transform, Albu) and (name := blending(transform)):
                 raise ValueError(
-                    f"{type(transform).__name__} would label pixels without photo as {label}, "
-                    f"{classes[label]}: let it fill label maps with 255, unlabelled"
+                    f"Albu's {name} blends labels of neighbouring regions into others: leave it "
+                    "out, or set its mask_interpolation=0, where it has one"
+                )
+            label = _filling(transform)
+            if label is not None and 0 <= label < len(classes):
+                raise ValueError(
+                    f"{type(transform).__name__} would label pixels without photo as {label:g}, "
+                    f"{classes[int(label)]}: let it fill label maps with 255, unlabelled"
                 )
 
 
-def _filling(transform: BaseTransform) -> int | None:
+def _filling(transform: BaseTransform) -> float | None:
     """The label that a transform gives to pixels without photo."""
+    if isinstance(transform, Albu):
+        return filled_label(transform)
     if isinstance(transform, MMCVCenterCrop):
         pad_val = transform.pad_cfg.get("pad_val") if transform.auto_pad else None
         return pad_val.get("seg") if isinstance(pad_val, dict) else None

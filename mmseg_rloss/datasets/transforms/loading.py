@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from ..label_png import UNLABELLED
+from ..label_png import UNLABELLED, check_label
 
 # The map's value on the photo. Neither a label that transforms fill in (0, 254, 255, a class) nor
 # one they swap (RandomFlip's swap_seg_labels), so that whatever differs from it is outside.
@@ -46,10 +48,11 @@ class LoadRegionOfInterest(BaseTransform):
     """
 
     def __init__(self, ignore_index: int = UNLABELLED, num_classes: int | None = None) -> None:
-        if not isinstance(ignore_index, int) or not 0 <= ignore_index <= UNLABELLED:
-            raise ValueError(f"ignore_index must be a label from 0 to 255, got {ignore_index!r}")
-        if num_classes is not None and not (isinstance(num_classes, int) and num_classes > 0):
-            raise ValueError(f"num_classes must be None or 1 or more, got {num_classes!r}")
+        check_label("ignore_index", ignore_index)
+        if num_classes is not None:
+            number = isinstance(num_classes, Integral) and not isinstance(num_classes, bool)
+            if not (number and num_classes > 0):
+                raise ValueError(f"num_classes must be None or 1 or more, got {num_classes!r}")
         self.ignore_index = ignore_index
         self.num_classes = num_classes
 

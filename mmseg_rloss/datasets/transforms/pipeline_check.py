@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform
+from mmcv.transforms import CenterCrop as MMCVCenterCrop
 from mmcv.transforms import Pad as MMCVPad
-from mmseg.datasets import BaseSegDataset
+from mmcv.transforms import RandomFlip as MMCVRandomFlip
+from mmcv.transforms import Resize as MMCVResize
 from mmseg.datasets.transforms import (
     Albu,
     RandomCutOut,
+    RandomDepthMix,
     RandomMosaic,
     RandomRotate,
     RandomRotFlip,
 )
 
-from ..file_check import check_files
-from ..pascal_scribble import PascalScribbleDataset
+from ..own_data import check_training_files
+from .albu import changes_colours_alone
 from .formatting import PackScribbleInputs
 from .label_check import check_label_transforms, pipelines
 from .loading import LoadRegionOfInterest
 
-_ADD_PIXELS = (MMCVPad, RandomRotate, RandomRotFlip, RandomMosaic, RandomCutOut, Albu)
+_ADD_PIXELS = (MMCVPad, RandomRotate, RandomRotFlip, RandomMosaic, RandomCutOut, RandomDepthMix)
+# These know gt_seg_map alone; MMSeg and this package have their own, which are subclasses.
+_MMCVS_OWN = (MMCVCenterCrop, MMCVPad, MMCVRandomFlip, MMCVResize)
 
 
 def untracked_padding(dataset: Any) -> list[str]:
@@ -37,61 +41,56 @@ def untracked_padding(dataset: Any) -> list[str]:
     Raises:
         ValueError: The region is loaded, but in the wrong place, or a transform would falsify it
             or the labels.
-        DatasetFilesError: It is a ValueError. Files of a set that loads the region cannot be used.
+        DatasetFilesError: It is a ValueError. A set names no photo, or files of one that loads the
+            region cannot be used.
     """
     check_label_transforms(dataset)
-    _check_own_files(dataset)
+    check_training_files(dataset)
     names = []
     for pipeline in pipelines(dataset):
         types = [type(transform) for transform in pipeline]
         if LoadRegionOfInterest in types and PackScribbleInputs in types:
             _check_tracked(pipeline, types.index(LoadRegionOfInterest))
         else:
-            names += [type(t).__name__ for t in pipeline if isinstance(t, _ADD_PIXELS)]
+            names += [type(t).__name__ for t in pipeline if _adds_pixels(t)]
     return list(dict.fromkeys(names))
 
 
+def _adds_pixels(transform: BaseTransform) -> bool:
+    """Whether a transform may leave pixels that show no photo."""
+    if isinstance(transform, Albu):
+        return not changes_colours_alone(transform)
+    if isinstance(transform, MMCVCenterCrop):
+        return transform.auto_pad
+    return isinstance(transform, _ADD_PIXELS)
+
+
 def _check_tracked(pipeline: list[BaseTransform], loading: int) -> None:
-    early = [type(t).__name__ for t in pipeline[:loading] if isinstance(t, _ADD_PIXELS)]
+    early = [type(t).__name__ for t in pipeline[:loading] if _adds_pixels(t)]
     if early:
         raise ValueError(
             f"LoadRegionOfInterest comes after {', '.join(early)}, so that padding would pass for "
             "photo: put it right after LoadAnnotations"
         )
     for transform in pipeline[loading:]:
-        if isinstance(transform, Albu) and "gt_roi_map" not in transform.keymap_to_albu:
+        if isinstance(transform, Albu) and not changes_colours_alone(transform):
             raise ValueError(
-                "Albu after LoadRegionOfInterest does not move the region of interest: use MMSeg's "
-                "own geometric transforms, and put an Albu that changes colours alone before "
-                "LoadRegionOfInterest"
+                "Albu does not move the region of interest, whatever its keymap says: let it "
+                "change colours alone, and use MMSeg's own geometric transforms"
+            )
+        # RandomResize and RandomChoiceResize have one within.
+        if type(getattr(transform, "resize", transform)) in _MMCVS_OWN:
+            raise ValueError(
+                f"{type(transform).__name__} of MMCV does not move the region of interest: set "
+                "default_scope = 'mmseg', and leave 'mmcv.' out of its type"
+            )
+        if isinstance(transform, RandomDepthMix):
+            raise ValueError(
+                "RandomDepthMix paints the depth into the photo, but leaves no trace of it in the "
+                "maps: leave it out"
             )
         if isinstance(transform, RandomCutOut) and transform.seg_fill_in is None:
             raise ValueError(
                 "RandomCutOut paints holes that show no photo, but leaves no trace of them in the "
                 "maps: set its seg_fill_in=255"
             )
-
-
-def _check_own_files(dataset: Any) -> None:
-    """Look at the files of a set that nobody has looked at, as PascalScribbleDataset does."""
-    for part in getattr(dataset, "datasets", []):
-        _check_own_files(part)
-    if hasattr(dataset, "dataset"):
-        _check_own_files(dataset.dataset)
-    if not isinstance(dataset, BaseSegDataset) or isinstance(dataset, PascalScribbleDataset):
-        return
-    steps = next(pipelines(dataset))
-    regions = [step for step in steps if isinstance(step, LoadRegionOfInterest)]
-    classes = dataset.METAINFO.get("classes") or dataset.metainfo.get("classes")
-    if not (regions and classes) or dataset.backend_args:
-        return
-    items = [dataset.get_data_info(i) for i in range(len(dataset))]
-    loaders = [step for step in steps if isinstance(step, LoadImageFromFile)]
-    check_files(
-        [(Path(item["img_path"]), Path(item["seg_map_path"])) for item in items],
-        len(classes),
-        scribbles=True,
-        ignore_index=regions[0].ignore_index,
-        reduce_zero_label=dataset.reduce_zero_label,
-        loader=loaders[0] if loaders else None,
-    )

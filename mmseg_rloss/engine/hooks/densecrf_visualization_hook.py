@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from ...models.head_check import losses_by_name
 from ...models.logits import to_probabilities
 from ...models.losses import RegularizedLoss
+from ...ops.checks import check_count
 from ...visualization.densecrf import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor
 
@@ -35,20 +36,19 @@ class DenseCRFVisualizationHook(Hook):
         interval: Iterations from one figure to the next.
 
     Raises:
-        ValueError: ``interval`` is below 1.
+        TypeError: ``interval`` is no integer.
+        ValueError: It is below 1.
     """
 
     def __init__(self, interval: int = 500) -> None:
-        if interval < 1:
-            raise ValueError(f"interval must be 1 iteration or more, not {interval}")
-        self.interval = interval
+        self.interval = check_count("interval", interval, least=1)
         self._recording = False
         self._handles: list[RemovableHandle] = []
         self._calls: dict[str, tuple[RegularizedLoss, Any]] = {}  # and what it was called with
 
     def before_train(self, runner: Any) -> None:
         """Watch the losses; a compiled network would not notice it any later."""
-        self.after_train(runner)  # of a training that was interrupted
+        self._detach()  # from a training that was interrupted
         if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
                 record = functools.partial(self._record, name)
@@ -66,23 +66,29 @@ class DenseCRFVisualizationHook(Hook):
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
         classes = metainfo["classes"]
-        for name, (loss, (image, probabilities, region, label)) in self._calls.items():
+        for name, (loss, (image, probabilities, region, label, tags)) in self._calls.items():
             maps = image, probabilities, region
-            figure = draw_densecrf([loss.layer], *maps, classes, palette, label)
+            figure = draw_densecrf([loss.layer], *maps, classes, palette, label, tags)
             runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
         self._calls.clear()
 
     def after_train(self, runner: Any) -> None:
         """Detach from the losses."""
+        self._detach()
+
+    def _detach(self) -> None:
         while self._handles:
             self._handles.pop().remove()
+        self._recording = False
+        self._calls.clear()
 
     @torch.compiler.disable
     @torch.no_grad()
     def _record(
         self, name: str, loss: RegularizedLoss, args: tuple, kwargs: dict[str, Any], output: Tensor
     ) -> None:
-        if self._recording:
+        # Once: nobody ends the recording of a training that was interrupted.
+        if self._recording and name not in self._calls:
             call = inspect.signature(loss.forward).bind(*args, **kwargs)
             call.apply_defaults()
             logits = call.arguments["seg_logits"][:1].float()  # (1, K, h, w)
@@ -99,5 +105,6 @@ class DenseCRFVisualizationHook(Hook):
                     to_probabilities(logits)[0],
                     scene.region_of_interest[0],
                     None if label is None else label[0],
+                    None if scene.image_tags is None else scene.image_tags[0],
                 ),
             )

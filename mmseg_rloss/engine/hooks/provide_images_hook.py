@@ -6,15 +6,22 @@ import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import BaseModel
 from mmseg.registry import HOOKS
 from torch.utils.hooks import RemovableHandle
 
+from ...datasets.own_data import check_evaluation_files
 from ...datasets.transforms.pipeline_check import untracked_padding
 from ...models.head_check import check_heads, losses_by_name, type_names
+from ...ops.ranges import GREY_LEVELS, check_value_range
 from ..provide_images import ImageProvider, find_segmentor, provide_images
+
+# Of each segmentor, the one that a hook attached last.
+_providers: WeakKeyDictionary[BaseModel, ImageProvider] = WeakKeyDictionary()
 
 
 @HOOKS.register_module()
@@ -22,15 +29,19 @@ class ProvideImagesHook(Hook):
     """Hand every RegularizedLoss the images and their region of interest while training lasts.
 
     See :func:`~mmseg_rloss.engine.provide_images`. It also tells at the start of the training if
-    a head cannot use the loss or padding would pass for photo, and after the first iteration if a
-    loss was never called.
+    a head cannot use the loss, padding would pass for photo or files cannot be used, and after the
+    first iteration if a loss was never called.
 
     Args:
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
+
+    Raises:
+        TypeError: ``value_range`` is no pair of numbers.
+        ValueError: It does not rise.
     """
 
-    def __init__(self, value_range: Sequence[float] | None = (0.0, 255.0)) -> None:
-        self._value_range = value_range
+    def __init__(self, value_range: Sequence[float] | None = GREY_LEVELS) -> None:
+        self._value_range = check_value_range(value_range)
         self._provider: ImageProvider | None = None
         self._watches: dict[str, RemovableHandle] = {}
 
@@ -39,12 +50,18 @@ class ProvideImagesHook(Hook):
 
         Raises:
             ValueError: A head cannot use its loss, or the region of interest would be wrong.
+            DatasetFilesError: It is a ValueError. Files to train or validate on cannot be used.
         """
         self._detach()  # from a training that was interrupted
         segmentor = find_segmentor(runner.model)
+        # Another hook's training may have been; its range of images would still be asked for.
+        if segmentor in _providers:
+            _providers.pop(segmentor).remove()
         check_heads(segmentor)
         losses = losses_by_name(segmentor)
         padding = untracked_padding(runner.train_dataloader.dataset)
+        if validation := getattr(runner, "val_loop", None):
+            check_evaluation_files(validation)
         if losses and padding:
             print_log(
                 f"The padding of {', '.join(padding)} passes for photo in {type_names(losses)}. "
@@ -54,9 +71,18 @@ class ProvideImagesHook(Hook):
                 level=logging.WARNING,
             )
         self._provider = provide_images(runner.model, value_range=self._value_range)
+        _providers[segmentor] = self._provider
         for name, loss in losses.items():
             unwatch = functools.partial(self._unwatch, name)
             self._watches[name] = loss.register_forward_pre_hook(unwatch)
+
+    def before_test(self, runner: Any) -> None:
+        """See that the files to test on can be used.
+
+        Raises:
+            DatasetFilesError: It is a ValueError. It names those that cannot.
+        """
+        check_evaluation_files(runner.test_loop)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None

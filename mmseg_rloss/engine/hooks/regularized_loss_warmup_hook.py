@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from ...models.head_check import losses_by_name
+from ...ops.checks import check_count
 from ..provide_images import find_segmentor
 
 
@@ -22,13 +23,12 @@ class RegularizedLossWarmupHook(Hook):
         iters: Number of iterations by cross entropy alone.
 
     Raises:
-        ValueError: ``iters`` is negative.
+        TypeError: ``iters`` is no integer.
+        ValueError: It is negative.
     """
 
     def __init__(self, iters: int) -> None:
-        if iters < 0:
-            raise ValueError(f"iters must be 0 iterations or more, not {iters}")
-        self.iters = iters
+        self.iters = check_count("iters", iters)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Suspend the losses for this iteration, whether the training was resumed or not."""

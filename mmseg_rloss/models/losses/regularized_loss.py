@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ...ops import Scene
+from ...ops.checks import check_finite, check_tensor
 from ...ops.layers import EnergyLayer
+from ...ops.ranges import GREY_LEVELS, check_value_range, shared_range_check
+
+_CHECKPOINTED = """\
+{loss} is computed again after its images were taken back: the head runs under activation
+checkpointing (torch.utils.checkpoint), which repeats the forward on the way back. Checkpoint the
+backbone alone, for which MMSegmentation's backbones have with_cp=True."""
 
 _NO_IMAGES = """\
 {loss} has no images: MMSegmentation passes logits and labels to a loss, not the photo.
@@ -34,14 +45,31 @@ class RegularizedLoss(nn.Module):
     Args:
         layer: Computes the weighted energy.
         loss_name: Name in the log. It must contain ``loss`` to take part in the training.
+
+    Raises:
+        TypeError: ``loss_name`` is no string.
     """
 
     def __init__(self, layer: EnergyLayer, loss_name: str) -> None:
         super().__init__()
+        if not isinstance(loss_name, str):
+            raise TypeError(
+                f"loss_name must be a str, not {type(loss_name).__name__} {loss_name!r}"
+            )
+        if "loss" not in loss_name:
+            warnings.warn(
+                f"loss_name {loss_name!r} does not contain 'loss': MMEngine will log "
+                f"{type(self).__name__}, but not train by it. Call it 'loss_{loss_name}'",
+                stacklevel=3,
+            )
         self.layer = layer
         self._loss_name = loss_name
         self._scene: Scene | None = None
         self._suspended = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A batch under way, as Ctrl-C leaves it, can be neither copied nor saved.
+        return self.__dict__ | dict(_scene=None, _suspended=False)
 
     @property
     def loss_name(self) -> str:
@@ -55,21 +83,42 @@ class RegularizedLoss(nn.Module):
 
     @loss_weight.setter
     def loss_weight(self, loss_weight: float) -> None:
-        self.layer.weight = loss_weight
+        self.layer.weight = check_finite("loss_weight", loss_weight)
 
     @property
     def scene(self) -> Scene | None:
         """The batch whose logits come next, None where there is none."""
         return self._scene
 
-    def provide(self, image: Tensor, region_of_interest: Tensor) -> None:
+    def provide(
+        self,
+        image: Tensor,
+        region_of_interest: Tensor,
+        *,
+        value_range: Sequence[float] | None = GREY_LEVELS,
+    ) -> None:
         """Hand over the batch whose logits come next.
 
         Args:
-            image: (N, C, H, W), 0-255.
+            image: (N, C, H, W) with values in ``value_range``.
             region_of_interest: (N, H, W), 1 on the pixels that show an image, 0 elsewhere.
+            value_range: As in :func:`~mmseg_rloss.ops.densecrf_loss`.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: Sizes do not match, or values are out of their range (as there).
         """
-        self.provide_scene(Scene(image, region_of_interest))
+        check_tensor("image", image, ("N", "C", "H", "W"))
+        check_tensor("region_of_interest", region_of_interest, ("N", "H", "W"))
+        if (len(image), *image.shape[2:]) != region_of_interest.shape:
+            raise ValueError(
+                f"region_of_interest must be (N, H, W) of the image {tuple(image.shape)}, but its "
+                f"shape is {tuple(region_of_interest.shape)}"
+            )
+        scene = Scene(image, region_of_interest)
+        check = shared_range_check(image.device, check_value_range(value_range))
+        check(scene.image(), scene.region(1.0, like=scene.image()))
+        self.provide_scene(scene)
 
     def provide_scene(self, scene: Scene) -> None:
         """Hand over the batch whose logits come next, and build the lattice for them.
@@ -119,7 +168,9 @@ class RegularizedLoss(nn.Module):
             ValueError: ``seg_logits`` are not maps, or not of the batch provided.
         """
         if self._scene is None:
-            raise RuntimeError(_NO_IMAGES.format(loss=type(self).__name__))
+            in_backward = torch._C._current_graph_task_id() != -1
+            message = _CHECKPOINTED if in_backward else _NO_IMAGES
+            raise RuntimeError(message.format(loss=type(self).__name__))
         self._check_logits(seg_logits, self._scene)
         if not self._is_active:
             return _Nothing.apply(seg_logits)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...ops import dense_crf_inference
-from ..data_preprocessor import GREY_LEVELS, RangeCheck, scene_of
+from ...ops.ranges import GREY_LEVELS
+from ..data_preprocessor import LoadedRangeCheck, scene_of
 from ..logits import to_logits, to_probabilities
 
 _PREDICT_SCORES = (MaskFormerHead, Mask2FormerHead, SideAdapterCLIPHead)
@@ -55,10 +57,12 @@ class DenseCRFMixin:
                 f"the decode_head {type(self.decode_head).__name__} predicts scores of masks, and "
                 f"{type(self).__name__} needs logits of classes: use model.type=EncoderDecoder"
             )
+        if not isinstance(dense_crf, (Mapping, NoneType)):
+            raise TypeError(f"dense_crf must be a dict or None, not {dense_crf!r}")
         self.dense_crf = dict(dense_crf or {})
         # Tells of a mistake in the parameters now, not after an epoch, when it first predicts.
         dense_crf_inference(torch.zeros(1, 1, 1, 1), torch.ones(1, 2, 1, 1) / 2, **self.dense_crf)
-        self._check_range = RangeCheck(value_range)
+        self._check_range = LoadedRangeCheck(value_range)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
         """Infer as the segmentor does, whole or by sliding, and refine.
@@ -84,8 +88,10 @@ class DenseCRFMixin:
     def _refine(self, image: Tensor, logits: Tensor) -> Tensor:
         """(1, K, h, w) of a photo (1, C, h, w) without padding."""
         self._check_range(image, torch.ones_like(image[:, 0]))
-        self._check_range.tell()
-        probabilities = dense_crf_inference(image, to_probabilities(logits), **self.dense_crf)
+        self._check_range.tell(wait=True)
+        probabilities = dense_crf_inference(
+            image, to_probabilities(logits), value_range=None, **self.dense_crf
+        )
         return to_logits(probabilities, num_channels=logits.shape[1])
 
 

@@ -87,5 +87,5 @@ def test_a_resumed_training_warms_up_as_long(root, tmp_path, warmed_up, iteratio
 
 
 def test_a_negative_number_is_refused():
-    with pytest.raises(ValueError, match="iters must be 0 iterations or more, not -1"):
+    with pytest.raises(ValueError, match="iters must be 0 or more, not -1"):
         RegularizedLossWarmupHook(-1)

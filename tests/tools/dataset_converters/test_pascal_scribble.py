@@ -157,6 +157,19 @@ def test_sources_may_be_tars_and_scribbles_pngs_and_masks_of_sbd_itself(sources)
     assert np.array_equal(labels(out, "SegmentationClassAug", SBD[0]), mask(12))
 
 
+@pytest.mark.parametrize(
+    "options, drawn", [(["--reduce-zero-label"], 7), (["--ignore-index", "0"], 8)]
+)
+def test_0_may_stand_for_unlabelled_in_pngs_of_the_scribbles(sources, options, drawn):
+    for name in (*TRAIN, *SBD):
+        grey(sources / "png" / f"{name}.png", np.where(mask(7) == 7, 8, 0).astype(np.uint8))
+    scribbles = labels(
+        convert(sources, "--partial", *options, xml="png"), "pascal_2012_scribble", SBD[0]
+    )
+    found, pixels = np.unique(scribbles, return_counts=True)
+    assert found.tolist() == [drawn, 255] and pixels[0] == 100
+
+
 def test_another_year_of_voc_beside_it_does_no_harm(sources):
     for year in range(2007, 2012):
         lists = sources / "VOCdevkit" / f"VOC{year}" / "ImageSets" / "Segmentation"
@@ -348,6 +361,12 @@ def test_links_in_a_circle_and_pipes_end(sources):
     os.mkfifo(folder / "2010_000001.png")
     os.mkfifo(sources / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2010_000001.jpg")
     assert len(PascalScribbleDataset(convert(sources, "--partial"))) == 3
+
+
+def test_a_source_that_is_a_pipe_is_refused(sources):
+    os.mkfifo(sources / "pipe")
+    assert "--voc: " in (message := refused(sources, voc="pipe"))
+    assert "pipe is no file and no folder" in message
 
 
 def test_a_folder_behind_a_link_is_read(sources):

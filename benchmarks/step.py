@@ -1,0 +1,136 @@
+"""What the losses of a config add to a training step on the CPU.
+
+    python benchmarks/step.py configs/deeplabv3plus_mobilenet_scribble_self_label_animals.py \
+        --json step.json
+
+Batches of the config's own training set, all variants in turn on each, by the processor time of the
+process, which others disturb less than the clock on the wall. The weights come from nowhere, so
+`model.pretrained` need not be there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import mmseg_rloss  # before MMSeg's models, which need it beside mmcv-lite
+
+# isort: split
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+
+from mmseg_rloss import provide_images
+from mmseg_rloss.models import RegularizedLoss
+
+ALONE = "without"
+
+
+def main() -> None:
+    options = parse_arguments()
+    console = Console(width=100)
+    torch.set_num_threads(options.threads)
+    mmseg_rloss.ops.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    config = Config.fromfile(options.config)
+    config.merge_from_dict(options.cfg_options)
+    init_default_scope("mmseg")
+    times = measure(config, options.repeats)
+    report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+    console.print(f"{report['machine']}, {report['date']}")
+    console.print(f"{options.config.stem}, {options.threads} threads, {options.repeats} batches")
+    console.print(tabulate(times))
+    if options.json:
+        options.json.write_text(json.dumps(report | {"times": times}, indent=1))
+        console.print(f"The time of each step is in {options.json}.")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="of a network with a loss over all pixels")
+    parser.add_argument("--repeats", type=int, default=20, help="batches (default: 20)")
+    parser.add_argument("--threads", type=int, default=1, help="default: 1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all times to it")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, help="as in tools/train.py"
+    )
+    return parser.parse_args()
+
+
+def measure(config: Config, repeats: int) -> dict[str, list[float]]:
+    """Seconds of processor time of each step: without such losses, and with each of the head."""
+    config.model.pretrained = None
+    model = revert_sync_batchnorm(MODELS.build(config.model)).train()
+    model.to(memory_format=torch.channels_last)
+    optimizer = build_optim_wrapper(model, config.optim_wrapper)
+    losses = [loss for loss in model.modules() if isinstance(loss, RegularizedLoss)]
+    if not losses:
+        raise SystemExit("config must list a loss over all pixels in loss_decode of a head")
+    variants = {ALONE: None} | {loss.loss_name: loss for loss in losses}
+    times = {name: [] for name in variants}
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    size = config.train_dataloader.batch_size
+    with provide_images(model):
+        for index in track(range(repeats + 1), "Steps"):  # the first is not counted
+            samples = [dataset[(index * size + place) % len(dataset)] for place in range(size)]
+            batch = model.data_preprocessor(pseudo_collate(samples), True)
+            for name, wanted in variants.items():
+                run = functools.partial(step, model, optimizer, batch, losses, wanted)
+                taken = processor_time(run)
+                times[name] += [taken] * (index > 0)
+    return times
+
+
+def step(
+    model: torch.nn.Module,
+    optimizer: object,
+    batch: dict,
+    losses: list[RegularizedLoss],
+    wanted: RegularizedLoss | None,
+) -> None:
+    """A training step with one of the losses; the others are suspended."""
+    for loss in losses:
+        if loss is not wanted:
+            loss.suspend()
+    terms = model(**batch, mode="loss")
+    optimizer.update_params(sum(value for name, value in terms.items() if "loss" in name))
+
+
+def processor_time(function: Callable[[], object]) -> float:
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def tabulate(times: dict[str, list[float]]) -> Table:
+    table = Table("step", "ms, median", "more than without, of pairs")
+    for name, taken in times.items():
+        pairs = [one / other - 1 for one, other in zip(taken, times[ALONE], strict=True)]
+        table.add_row(name, f"{1e3 * median(taken):.0f}", f"{100 * median(pairs):+.1f}%")
+    return table
+
+
+def machine() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} processors, torch {torch.__version__}"
+
+
+if __name__ == "__main__":
+    main()

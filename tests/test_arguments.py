@@ -1,0 +1,196 @@
+"""Every number, count and flag of every public callable: what is wrong is refused by its name."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import HOOKS, MODELS
+
+from mmseg_rloss import ops, provide_images
+from tests.engine.segmentors import build_segmentor, segmentor_config
+from tests.ops.affinities import random_case
+
+NOT_NUMBERS = ["2e-9", "fast", True, [1.0], {}, torch.ones(1), np.ones(()), 1j]
+NOT_FINITE = [float("nan"), float("inf"), -float("inf"), 10**400, torch.tensor(torch.nan)]
+POSITIVE = [None, *NOT_NUMBERS, *NOT_FINITE, 0, -1.0]
+FRACTION = [*POSITIVE, 1.5, torch.tensor(2)]
+FINITE = [None, *NOT_NUMBERS, *NOT_FINITE]
+NOT_NEGATIVE = [*FINITE, -1.0]
+COUNT = ["3", None, True, 2.5, float("nan"), -1, 1 << 31, 10**400, torch.tensor(2.0), np.ones(1)]
+FLAG = ["False", "no", 0, 1, None, 1.0, [], torch.tensor(True)]
+RANGE = ["0-255", "None", 255, True, (0,), (0, 1, 2), (1, 0), (3, 3), ("0", "255"), (0, None)]
+RANGE += [(0, float("nan")), (0, 10**400), (False, True), {}, np.array([0, 255])]
+NAME = [None, 3, True, ["loss"]]
+
+ENERGY = dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, scale_factor=FRACTION)
+LOSS = ENERGY | dict(loss_weight=FINITE, loss_name=NAME)
+IMAGES = dict(value_range=RANGE)
+
+
+def build(name):
+    registry = HOOKS if name.endswith("Hook") else MODELS
+    return lambda **arguments: registry.build(dict(type=name) | arguments)
+
+
+def with_maps(function):
+    """A function of an image and its segmentation, on small ones."""
+    case = random_case()
+    image, segmentation, region = case.maps
+    maps = [image, segmentation, region, case.label][: 4 if "dense_energy" in str(function) else 3]
+    given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
+    return lambda **arguments: function(*maps, **given | arguments)
+
+
+def layer(kind):
+    given = dict(weight=1.0, sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
+    return lambda **arguments: kind(**given | arguments)
+
+
+def refine(**arguments):
+    image, probabilities, _ = random_case().maps
+    ops.dense_crf_inference(image, probabilities, **dict(iterations=1) | arguments)
+
+
+def filter_by_image(**arguments):
+    image, values, _ = random_case().maps
+    ops.bilateral_filter(image, values, **dict(sigma_rgb=15.0, sigma_xy=9.0) | arguments)
+
+
+def filter_by_features(**arguments):
+    ops.permutohedral_filter(torch.rand(1, 2, 5), torch.rand(1, 1, 5), **arguments)
+
+
+def lattice_of_scene(**arguments):
+    image, _, region = random_case().maps
+    given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
+    ops.Scene(image, region).lattice(**given | arguments)
+
+
+def provided_loss(**arguments):
+    loss = MODELS.build(dict(type="DenseCRFLoss"))
+    image, _, region = random_case().maps
+    loss.provide(**dict(image=image, region_of_interest=region) | arguments)
+
+
+def set_weight(loss_weight):
+    MODELS.build(dict(type="DenseCRFLoss")).loss_weight = loss_weight
+
+
+def refining_segmentor(**arguments):
+    config = segmentor_config() | dict(type="DenseCRFEncoderDecoder")
+    crf = {name: arguments.pop(name) for name in list(arguments) if name in INFERENCE}
+    MODELS.build(config | (dict(dense_crf=crf) if crf else {}) | arguments)
+
+
+INFERENCE = dict(
+    iterations=COUNT,
+    bilateral_weight=NOT_NEGATIVE,
+    bilateral_sigma_xy=POSITIVE,
+    bilateral_sigma_rgb=POSITIVE,
+    gaussian_weight=NOT_NEGATIVE,
+    gaussian_sigma_xy=POSITIVE,
+)
+CALLABLES = {
+    "DenseCRFLoss": (build("DenseCRFLoss"), LOSS | dict(normalize=FLAG)),
+    "DenseEnergyLoss": (build("DenseEnergyLoss"), LOSS),
+    "NormalizedCutLoss": (build("NormalizedCutLoss"), LOSS),
+    "KernelCutLoss": (build("KernelCutLoss"), LOSS | dict(densecrf_weight=POSITIVE)),
+    "the layer DenseCRFLoss": (
+        layer(ops.DenseCRFLoss),
+        ENERGY | IMAGES | dict(weight=FINITE, normalize=FLAG),
+    ),
+    "the layer DenseEnergyLoss": (layer(ops.DenseEnergyLoss), ENERGY | IMAGES),
+    "the layer NormalizedCutLoss": (layer(ops.NormalizedCutLoss), ENERGY | IMAGES),
+    "the layer KernelCutLoss": (
+        layer(ops.KernelCutLoss),
+        ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
+    ),
+    "densecrf_loss": (with_maps(ops.densecrf_loss), ENERGY | IMAGES | dict(normalize=FLAG)),
+    "dense_energy_loss": (with_maps(ops.dense_energy_loss), ENERGY | IMAGES),
+    "normalized_cut_loss": (with_maps(ops.normalized_cut_loss), ENERGY | IMAGES),
+    "kernel_cut_loss": (
+        with_maps(ops.kernel_cut_loss),
+        ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
+    ),
+    "bilateral_filter": (
+        filter_by_image,
+        dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, symmetric=FLAG),
+    ),
+    "permutohedral_filter": (filter_by_features, dict(symmetric=FLAG)),
+    "Scene.lattice": (lattice_of_scene, ENERGY),
+    "RegularizedLoss.provide": (
+        provided_loss,
+        IMAGES
+        | dict(image=[None, np.zeros((2, 3, 6, 8)), torch.zeros(3, 6, 8)])
+        | dict(region_of_interest=[None, torch.ones(2, 6, 9), torch.ones(2, 6, 8) * 255]),
+    ),
+    "RegularizedLoss.loss_weight": (set_weight, dict(loss_weight=FINITE)),
+    "dense_crf_inference": (refine, INFERENCE | IMAGES),
+    "DenseCRFEncoderDecoder": (
+        refining_segmentor,
+        INFERENCE | IMAGES | dict(dense_crf=["iterations", 3, True, [1]]),
+    ),
+    "set_num_threads": (
+        lambda count: ops.set_num_threads(count),
+        dict(count=[*(bad for bad in COUNT if bad is not None), 0]),
+    ),
+    "provide_images": (
+        lambda **arguments: provide_images(**dict(model=build_segmentor()) | arguments),
+        IMAGES | dict(model=[None, "model", 3]),
+    ),
+    "ProvideImagesHook": (build("ProvideImagesHook"), IMAGES),
+    "RegularizedLossWarmupHook": (build("RegularizedLossWarmupHook"), dict(iters=COUNT)),
+    "DenseCRFVisualizationHook": (
+        build("DenseCRFVisualizationHook"),
+        dict(interval=[*COUNT, 0]),
+    ),
+}
+CASES = [(name, argument) for name, (_, bad) in CALLABLES.items() for argument in bad]
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope("mmseg")
+    yield
+    ops.set_num_threads(None)
+
+
+@pytest.mark.parametrize("name, argument", CASES)
+def test_what_is_wrong_is_refused_by_name(name, argument):
+    function, bad = CALLABLES[name]
+    for value in bad[argument]:
+        if value is None and (name, argument) == ("DenseCRFLoss", "loss_weight"):
+            continue  # stands for the default
+        with pytest.raises((TypeError, ValueError), match=rf"\b{argument}(\[\d\])? must "):
+            function(**{argument: value})
+            pytest.fail(f"{value!r} was taken")
+
+
+def of_every_kind(value):
+    return [np.float32(value), np.float64(value), torch.tensor(value), torch.tensor(value).double()]
+
+
+@pytest.mark.parametrize("name, argument", CASES)
+def test_numbers_of_numpy_and_torch_are_numbers(name, argument):
+    function, bad = CALLABLES[name]
+    if bad[argument] in (POSITIVE, FRACTION, FINITE, NOT_NEGATIVE):
+        for value in of_every_kind(0.5):
+            function(**{argument: value})
+    elif bad[argument][:2] == COUNT[:2]:
+        for value in (np.int64(3), np.uint8(3), torch.tensor(3)):
+            function(**{argument: value})
+    elif bad[argument] is RANGE:
+        function(value_range=(np.float32(0), torch.tensor(255)))
+        function(value_range=[0, 255])
+        function(value_range=None)
+
+
+def test_a_bandwidth_is_not_learnt():
+    sigma = torch.tensor(15.0, requires_grad=True)
+    with pytest.raises(ValueError, match=r"sigma_rgb must not require a gradient.*\.item\(\)"):
+        ops.DenseCRFLoss(1.0, sigma, 9.0, 1.0)
+
+
+def test_a_name_that_is_never_trained_by_is_warned_of():
+    with pytest.warns(UserWarning, match="'densecrf' does not contain 'loss'.*'loss_densecrf'"):
+        MODELS.build(dict(type="DenseCRFLoss", loss_name="densecrf"))
