@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_rloss.ops import DenseCRFLoss, SelfLabelLoss, densecrf_loss, self_label_loss
+from mmseg_rloss.ops import (
+    DenseCRFLoss,
+    NormalizedCutLoss,
+    SelfLabelLoss,
+    densecrf_loss,
+    self_label_loss,
+)
 from mmseg_rloss.visualization import draw_densecrf, figure_to_array
 from mmseg_rloss.visualization.densecrf import MAX_CLASSES
 
@@ -66,6 +72,12 @@ def test_heat_maps_are_the_fall_of_the_loss_with_the_probability(image, region):
             moved[(label, *place)] += 1e-4
             fall = energy(image, probabilities, region) - energy(image, moved, region)
             assert maps[f"c{label}"][place] == pytest.approx(fall / 1e-4, rel=1e-3)
+
+
+def test_heat_maps_are_below_zero_where_a_class_is_pushed_away(image, region):
+    cut = NormalizedCutLoss(weight=1, sigma_rgb=20, sigma_xy=5, scale_factor=1)
+    maps = heat_maps(draw(image, stripes(2, 5), region, [cut]))
+    assert maps["c2"][:, :4].max() > 0 > maps["c2"][:, 10:].min()
 
 
 @pytest.mark.parametrize("widest", [2, 5])
