@@ -50,6 +50,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
     dict(type="LoadRegionOfInterest"),
+    dict(type="LoadImageTags"),  # for SelfLabelLoss; the others make no use of them
     dict(type="RandomResize", scale=(2052, 513), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=crop_size),
     dict(type="RandomFlip", prob=0.5),

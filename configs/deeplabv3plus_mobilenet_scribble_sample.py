@@ -41,6 +41,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
     dict(type="LoadRegionOfInterest"),
+    dict(type="LoadImageTags"),
     dict(type="RandomResize", scale=(480, 120), ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(type="RandomCrop", crop_size=crop_size),
     dict(type="RandomFlip", prob=0.5),

@@ -14,15 +14,3 @@ self_label = dict(
     scale_factor=0.5,
 )
 model = dict(decode_head=dict(loss_decode=[self_label, {{_base_.cross_entropy}}]))
-
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="LoadRegionOfInterest"),
-    dict(type="LoadImageTags"),  # ScribbleSup's annotators left out no class of an image
-    dict(type="RandomResize", scale=(2052, 513), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size={{_base_.crop_size}}),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackScribbleInputs"),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

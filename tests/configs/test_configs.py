@@ -203,8 +203,7 @@ def test_output_stride_is_16(name):
         ),
         (
             f"{MOBILENET}_self_label",
-            {"self_label", "train_pipeline", "train_dataloader.dataset.pipeline"}
-            | {"model.decode_head.loss_decode"},
+            {"self_label", "model.decode_head.loss_decode"},
         ),
         (
             "deeplabv3plus_mobilenet_mask",

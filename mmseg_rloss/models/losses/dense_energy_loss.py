@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...ops import DenseEnergyLoss as DenseEnergyLayer
 from ...ops.checks import check_finite
 from ...ops.energies import UNLABELLED
-from .regularized_loss import RegularizedLoss
+from .regularized_loss import RegularizedLoss, is_unlabelled, scale_label
 
 
 @MODELS.register_module()
@@ -47,9 +46,4 @@ class DenseEnergyLoss(RegularizedLoss):
         self, seg_label: Tensor, ignore_index: int | None, size: tuple[int, int]
     ) -> Tensor:
         """The labels at the images' size: 255 without one, 0 for every class."""
-        if ignore_index is None:
-            ignore_index = -100  # as MMSegmentation's cross entropy takes it
-        label = UNLABELLED * (seg_label == ignore_index).float().unsqueeze(1)  # (N, 1, h, w)
-        if label.shape[2:] != size:
-            label = F.interpolate(label, size)
-        return label.squeeze(1)
+        return scale_label(UNLABELLED * is_unlabelled(seg_label, ignore_index).float(), size)

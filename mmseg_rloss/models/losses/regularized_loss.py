@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...ops import Scene
 from ...ops.checks import check_finite, check_tensor
@@ -197,6 +198,18 @@ class RegularizedLoss(nn.Module):
                 f"seg_logits {tuple(seg_logits.shape)} and the {len(scene)} images provided must "
                 "be of the same batch, but differ in N"
             )
+
+
+def is_unlabelled(seg_label: Tensor, ignore_index: int | None) -> Tensor:
+    """Which labels stand for none, as MMSegmentation's cross entropy takes its ignore_index."""
+    return seg_label == (-100 if ignore_index is None else ignore_index)
+
+
+def scale_label(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, h, w) labels at the size of the images, by nearest neighbour."""
+    if label.shape[1:] == size:
+        return label
+    return F.interpolate(label.float().unsqueeze(1), size).squeeze(1)
 
 
 class _Nothing(torch.autograd.Function):

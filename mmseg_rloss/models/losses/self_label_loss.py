@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...ops import SelfLabelLoss as SelfLabelLayer
 from ...ops.checks import check_finite
 from ...ops.energies import UNLABELLED
-from .regularized_loss import RegularizedLoss
+from .regularized_loss import RegularizedLoss, is_unlabelled, scale_label
 
 
 @MODELS.register_module()
@@ -48,10 +47,5 @@ class SelfLabelLoss(RegularizedLoss):
         self, seg_label: Tensor, ignore_index: int | None, size: tuple[int, int]
     ) -> Tensor:
         """The labels at the images' size, 255 where there is none."""
-        label = seg_label.unsqueeze(1)  # (N, 1, h, w)
-        if ignore_index is None:
-            ignore_index = -100  # as MMSegmentation's cross entropy takes it
-        label = torch.where(label == ignore_index, UNLABELLED, label)
-        if label.shape[2:] != size:
-            label = F.interpolate(label.float(), size)
-        return label.squeeze(1)
+        unlabelled = is_unlabelled(seg_label, ignore_index)
+        return scale_label(torch.where(unlabelled, UNLABELLED, seg_label), size)

@@ -179,6 +179,19 @@ def test_the_ignore_index_of_the_head_marks_the_unlabelled(batch, ignore_index):
     torch.testing.assert_close(value, expected)
 
 
+def test_self_labelling_takes_the_classes_and_the_heads_ignore_index(batch):
+    image, region, label = batch
+    logits = torch.randn(2, 4, 12, 16)
+    loss = MODELS.build(dict(type="SelfLabelLoss", **PARAMETERS))
+    loss.provide(image, region)
+    expected = self_label_loss(image, logits.softmax(1), region, label, **PARAMETERS)
+    ours = torch.where(label == 255, -1, label)
+    torch.testing.assert_close(loss(logits, ours, ignore_index=-1), expected)
+    small = label[:, ::2, ::2]
+    large = small.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert loss(logits, small) == loss(logits, large)
+
+
 def test_labels_of_another_size_are_scaled_to_the_images(batch):
     image, region, label = batch
     logits = torch.randn(2, 4, 12, 16)
