@@ -133,6 +133,14 @@ def test_the_layer_weighs_it_and_takes_labels_with_a_channel():
     torch.testing.assert_close(layer(*case.maps, labels, TAGS), expected)
 
 
+def test_a_class_with_a_label_is_possible_whatever_the_tags_say():
+    case = random_case()
+    assert all((case.label[n] == 2).any() for n in range(2))
+    maps = *case.maps, case.label, *SIGMAS.values(), 1
+    without = torch.tensor([[True, True, False]] * 2)
+    assert self_label_loss(*maps, image_tags=without) == self_label_loss(*maps)
+
+
 def test_tags_that_are_none_are_refused():
     case = random_case()
     with pytest.raises(TypeError, match="image_tags must be a torch.Tensor of bool, not"):
