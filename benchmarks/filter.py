@@ -18,17 +18,15 @@ import ctypes
 import json
 import math
 import multiprocessing
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from itertools import cycle
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
 import torch
+from machine import machine_and_date
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -75,7 +73,7 @@ def main() -> None:
     console = Console(width=100)
     torch.set_num_threads(1)
     photos = Photos(options.images)
-    report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+    report = machine_and_date()
     console.print(f"{report['machine']}, {report['date']}; {photos.source}")
     show = Show(console, report, photos)
 
@@ -285,19 +283,6 @@ def _peak_memory(size: int, channels: int) -> tuple[float, float]:
 def _status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1])  # kB
-
-
-def machine() -> str:
-    """Processor, how many of it, its instruction set, and the versions that matter."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(": ")[2] if lines else name
-    return (
-        f"{name}, {os.cpu_count()} processors, {native.instruction_sets()[-1]}, "
-        f"torch {torch.__version__}"
-    )
 
 
 class Show:

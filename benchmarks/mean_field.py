@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 from unittest import mock
 
 import numpy as np
 import torch
+from machine import machine_and_date
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -49,7 +47,7 @@ def main() -> None:
     set_num_threads(1)
     torch.manual_seed(0)
     photos, source = load_photos(options.data, *options.size)
-    report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+    report = machine_and_date()
     console.print(f"{report['machine']}, {report['date']}")
     console.print(
         f"{options.iterations} iterations, {options.classes} classes, {source}, "
@@ -135,19 +133,6 @@ def tabulate(times: dict[str, list[float]]) -> Table:
         ratio = median(durations) / median(times["compiled"])
         table.add_row(name, f"{median(durations):.0f}", f"{ratio:.1f}")
     return table
-
-
-def machine() -> str:
-    """Processor, how many of it, its instruction set, and the version that matters."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(": ")[2] if lines else name
-    return (
-        f"{name}, {os.cpu_count()} processors, {native.lattice.instruction_sets()[-1]}, "
-        f"torch {torch.__version__}"
-    )
 
 
 if __name__ == "__main__":

@@ -13,15 +13,13 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
 import torch
+from machine import machine_and_date
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -52,7 +50,7 @@ def main() -> None:
     config.merge_from_dict(options.cfg_options)
     init_default_scope("mmseg")
     times = measure(config, options.repeats)
-    report = {"machine": machine(), "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+    report = machine_and_date()
     console.print(f"{report['machine']}, {report['date']}")
     console.print(f"{options.config.stem}, {options.threads} threads, {options.repeats} batches")
     console.print(tabulate(times))
@@ -126,10 +124,6 @@ def tabulate(times: dict[str, list[float]]) -> Table:
         pairs = [one / other - 1 for one, other in zip(taken, times[ALONE], strict=True)]
         table.add_row(name, f"{1e3 * median(taken):.0f}", f"{100 * median(pairs):+.1f}%")
     return table
-
-
-def machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} processors, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

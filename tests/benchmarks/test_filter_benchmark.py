@@ -13,6 +13,7 @@ FILE = Path(__file__).resolve().parents[2] / "benchmarks/filter.py"
 
 @pytest.fixture
 def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(FILE.parent)
     spec = importlib.util.spec_from_file_location("benchmarks_filter", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -67,7 +68,8 @@ def test_what_is_compared_gets_the_same_photos(benchmark, monkeypatch, tmp_path)
 def test_peak_memory_holds_the_result():
     # A process of its own, as in the benchmark: this one has freed memory to give.
     code = f"import runpy; print(*runpy.run_path({str(FILE)!r})['_peak_memory'](300, 64))"
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, cwd=FILE.parent, check=True, capture_output=True).stdout
     values, more = map(float, printed.split())
     assert values == pytest.approx(300 * 300 * 64 * 4 / 2**20)
     assert values < more < 3 * values

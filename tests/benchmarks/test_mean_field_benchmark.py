@@ -8,6 +8,7 @@ FILE = Path(__file__).resolve().parents[2] / "benchmarks/mean_field.py"
 
 
 def test_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(FILE.parent)
     spec = importlib.util.spec_from_file_location("benchmarks_mean_field", FILE)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)

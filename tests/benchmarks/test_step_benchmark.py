@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):
     data, file = tmp_path / "data", tmp_path / "figures.json"
     make_sample_dataset.main(["--out", str(data), "--train", "2", "--val", "1"])
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     spec = importlib.util.spec_from_file_location("benchmarks_step", ROOT / "benchmarks/step.py")
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
