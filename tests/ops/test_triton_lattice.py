@@ -236,7 +236,6 @@ OUTSIDE = {
     "float64": (torch.randn(1, 2, 30).double(), torch.float64),
     "features_far_apart": (torch.randn(1, 8, 30) * 1e4, torch.float32),
     "one_feature_far_apart": (torch.randn(1, 1, 30) * 1e5, torch.float32),
-    "many_dimensions": (torch.randn(1, 20, 30), torch.float32),
 }
 
 
