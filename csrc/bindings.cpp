@@ -121,6 +121,7 @@ void define(py::module_& module, const char* name) {
            py::arg("degrees").noconvert(), py::arg("num_threads"), py::arg("instruction_set"))
       .def_property_readonly("num_images",
                              [](const Lattice<T>& lattice) { return lattice.images.size(); })
+      .def_property_readonly("has_links", &Lattice<T>::has_links)
       .def("stage_seconds", &stage_seconds<T>);
   module.def("build_lattice", &build_lattice<T>, py::arg("planes").noconvert(), py::arg("divisor"),
              py::arg("position_divisor"), py::arg("width"), py::arg("num_threads"),
@@ -132,7 +133,6 @@ void define(py::module_& module, const char* name) {
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "The kernels of mmseg_rloss in C++.";
-  module.attr("MAX_DIM") = mmseg_rloss::kMaxDim;
   module.def("instruction_sets", &mmseg_rloss::instruction_sets);
   mmseg_rloss::define<float>(module, "Lattice32");
   mmseg_rloss::define<double>(module, "Lattice64");

@@ -43,13 +43,13 @@ class ImageBuilder {
   void embed(int64_t t) {
     const auto& tile = lattice_.tiles[t];
     PointTable<Key> table((tile.end - tile.begin) / 4);
-    Simplices<T, kDim, Key> simplices;
+    Simplices<T, kDim, Key> simplices(num_corners());
     auto [point, barycentric] = tile.corners;
     for (int64_t p = tile.begin; p < tile.end; p += kLanes<T>) {
       embedding_.embed(p, simplices);
       for (int c = 0; c < num_corners(); ++c, point += kLanes<T>, barycentric += kLanes<T>) {
-        table.insert(simplices.key[c], kLanes<T>, point);
-        store(barycentric, simplices.barycentric[c]);
+        table.insert(simplices.key[c].data(), kLanes<T>, point);
+        std::copy_n(simplices.barycentric[c].data(), kLanes<T>, barycentric);
       }
     }
     tile_keys_[t] = table.keys();
@@ -64,13 +64,20 @@ class ImageBuilder {
       auto& numbers = lattice_.tiles[t].to_image;
       numbers.resize(tile_keys_[t].size());
       table_->insert(tile_keys_[t].data(), int64_t(numbers.size()), numbers.data());
+      tile_keys_[t] = {};
     }
     lattice_.num_points = int64_t(table_->keys().size());
-    lattice_.neighbours = Buffer<int32_t>(size_t(num_corners()) * 2 * lattice_.num_points);
+    if constexpr (kDim == kManyDims) {
+      filter_ = std::make_unique<KeyFilter>(table_->keys());
+      lattice_.links.resize(num_corners());
+    } else {
+      lattice_.neighbours = Buffer<int32_t>(size_t(num_corners()) * 2 * lattice_.num_points);
+    }
   }
 
   // Find the neighbours of all points along an axis.
   void link(int64_t axis) {
+    if constexpr (kDim == kManyDims) return find_links(axis);
     const int64_t num_points = lattice_.num_points;
     const int32_t absent = int32_t(num_points);
     int32_t* const after = lattice_.neighbours.data() + axis * 2 * num_points;
@@ -88,11 +95,24 @@ class ImageBuilder {
  private:
   int num_corners() const { return embedding_.num_corners(); }
 
+  void find_links(int64_t axis) {
+    auto& links = lattice_.links[axis];
+    for (int64_t i = 0; i < lattice_.num_points; ++i) {
+      Key key = table_->keys()[i];
+      key += strides_[axis];
+      if (!filter_->may_hold(key)) continue;
+      const int32_t next = table_->find(key);
+      if (next != PointTable<Key>::kAbsent) links.push_back({int32_t(i), next});
+    }
+    links.shrink_to_fit();
+  }
+
   ImageLattice<T>& lattice_;
   const std::vector<Key>& strides_;
   Embedding<T, kDim, Key> embedding_;
   std::vector<std::vector<Key>> tile_keys_;
   std::unique_ptr<PointTable<Key>> table_;
+  std::unique_ptr<KeyFilter> filter_;  // where links are listed
 };
 
 template <class T, int kDim, class Key>
@@ -159,6 +179,9 @@ bool build_lattice(const Features<T>& features, int num_threads, Lattice<T>& lat
   lattice.num_corners = int(extents.size()) + 1;
   lattice.num_pixels = features.num_pixels;
   lattice.images.resize(features.num_images);
+  // So many coordinates outgrow 64 bits, whatever their extents.
+  if (lattice.has_links())
+    return build_batch<T, kManyDims, KeyWide>(features, team, extents, lattice), true;
   if constexpr (sizeof(T) == 4) {  // position, grey and colour images in their usual type
     switch (extents.size()) {
       case 2: return build_with_key<T, 2>(features, team, extents, lattice), true;

@@ -5,7 +5,9 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-// The number of dimensions: known to the compiler, or, for kDim 0, at run time only.
+// The number of dimensions: known to the compiler, or, for kDim 0, at run time only. kManyDims
+// stands for more than kMaxDim.
+constexpr int kManyDims = -1;
 template <int kDim>
 struct Dimension {
   explicit Dimension(int64_t) {}
@@ -23,6 +25,37 @@ struct Dimension<0> {
 
  private:
   int dim_;
+};
+
+template <>
+struct Dimension<kManyDims> {
+  explicit Dimension(int64_t dim) : dim_(int(dim)) {}
+  int value() const { return dim_; }
+
+ private:
+  int dim_;
+};
+
+// An array of an element for each corner of a simplex, which are one more than dimensions.
+template <class V, int kDim>
+class PerCorner {
+ public:
+  explicit PerCorner(int) {}
+  MMSEG_RLOSS_INLINE V& operator[](int i) { return values_[i]; }
+  MMSEG_RLOSS_INLINE const V& operator[](int i) const { return values_[i]; }
+
+ private:
+  V values_[Dimension<kDim>::kMax + 1];
+};
+template <class V>
+class PerCorner<V, kManyDims> {
+ public:
+  explicit PerCorner(int num_corners) : values_(num_corners) {}
+  MMSEG_RLOSS_INLINE V& operator[](int i) { return values_.data()[i]; }
+  MMSEG_RLOSS_INLINE const V& operator[](int i) const { return values_.data()[i]; }
+
+ private:
+  Buffer<V> values_;
 };
 
 // The factor of feature j, which makes the blur a Gaussian of unit variance.
@@ -138,9 +171,9 @@ inline std::vector<KeyWide> make_strides<KeyWide>(const std::vector<double>& ext
 // The corners of the simplices of kLanes pixels.
 template <class T, int kDim, class Key>
 struct Simplices {
-  static constexpr int kCorners = Dimension<kDim>::kMax + 1;
-  Key key[kCorners][kLanes<T>];
-  T barycentric[kCorners][kLanes<T>];
+  explicit Simplices(int num_corners) : key(num_corners), barycentric(num_corners) {}
+  PerCorner<std::array<Key, kLanes<T>>, kDim> key;
+  PerCorner<std::array<T, kLanes<T>>, kDim> barycentric;
 };
 
 // Embeds the pixels of one image, kLanes at a time.
@@ -154,15 +187,17 @@ class Embedding {
       : features_(features),
         dim_(features.dim()),
         planes_(features.planes + image * features.num_planes * num_pixels),
-        num_pixels_(num_pixels) {
+        num_pixels_(num_pixels),
+        scale_(num_corners()),
+        stride_(num_corners()) {
     for (int j = 0; j < dim_.value(); ++j) scale_[j] = T(elevation_scale(dim_.value(), j));
-    std::copy(strides.begin(), strides.end(), stride_);
+    for (int i = 0; i <= dim_.value(); ++i) stride_[i] = strides[i];
   }
 
   // The simplices of the pixels [first, first + kLanes); those past the image repeat its last one.
   MMSEG_RLOSS_INLINE void embed(int64_t first, Simplices<T, kDim, Key>& simplices) const {
     const int dim = dim_.value();
-    V elevated[kCorners];
+    PerCorner<V, kDim> elevated(dim + 1), nearest(dim + 1), remainder(dim + 1);
     V total{};
     for (int j = dim; j > 0; --j) {
       const V scaled = feature(j - 1, first) * scale_[j - 1];
@@ -172,28 +207,28 @@ class Embedding {
     elevated[0] = total;
 
     const T down = T(1.0 / (dim + 1));
-    V nearest[kCorners], remainder[kCorners];
     for (int i = 0; i <= dim; ++i) {
       nearest[i] = round_to_even<T>(elevated[i] * down);
       remainder[i] = elevated[i] - nearest[i] * T(dim + 1);
     }
     if constexpr (std::is_same_v<Key, UnsignedLike<T>>) {
       // Sort the remainders and carry along the strides of their axes.
-      Vector<Key, kLanes<T>> stride[kCorners], key{};
+      PerCorner<Vector<Key, kLanes<T>>, kDim> stride(dim + 1);
+      Vector<Key, kLanes<T>> key{};
       for (int i = 0; i <= dim; ++i) {
         stride[i] = broadcast<Vector<Key, kLanes<T>>>(stride_[i]);
         const auto whole = __builtin_convertvector(nearest[i], Vector<SignedLike<T>, kLanes<T>>);
         key += (Vector<Key, kLanes<T>>)whole * stride[i];
       }
       sort_descending(remainder, stride);
-      store(simplices.key[0], key);
+      store(simplices.key[0].data(), key);
       for (int t = 1; t <= dim; ++t) {
         key -= stride[dim + 1 - t];
-        store(simplices.key[t], key);
+        store(simplices.key[t].data(), key);
       }
     } else {
       // The same with the axes themselves, where the keys are wider than a lane.
-      Vector<UnsignedLike<T>, kLanes<T>> axis[kCorners];
+      PerCorner<Vector<UnsignedLike<T>, kLanes<T>>, kDim> axis(dim + 1);
       for (int i = 0; i <= dim; ++i)
         axis[i] = broadcast<Vector<UnsignedLike<T>, kLanes<T>>>(UnsignedLike<T>(i));
       sort_descending(remainder, axis);
@@ -210,16 +245,14 @@ class Embedding {
 
     // The weights are the gaps between neighbouring sorted remainders, around the circle.
     for (int i = 0; i <= dim; ++i) remainder[i] = remainder[i] * down;
-    store(simplices.barycentric[0], V(remainder[dim] + (T(1) - remainder[0])));
+    store(simplices.barycentric[0].data(), V(remainder[dim] + (T(1) - remainder[0])));
     for (int t = 1; t <= dim; ++t)
-      store(simplices.barycentric[t], V(remainder[dim - t] - remainder[dim + 1 - t]));
+      store(simplices.barycentric[t].data(), V(remainder[dim - t] - remainder[dim + 1 - t]));
   }
 
   int num_corners() const { return dim_.value() + 1; }
 
  private:
-  static constexpr int kCorners = Dimension<kDim>::kMax + 1;
-
   MMSEG_RLOSS_INLINE V feature(int j, int64_t first) const {
     if (features_.with_position) {
       if (j < 2) return position(j, first) / features_.position_divisor;
@@ -250,8 +283,8 @@ class Embedding {
   // Insertion sort, the same comparisons for all lanes. It swaps neighbours alone and only if they
   // differ, so equal remainders keep the order of their axes.
   template <class Payload>
-  MMSEG_RLOSS_INLINE void sort_descending(V (&value)[kCorners],
-                                          Payload (&payload)[kCorners]) const {
+  MMSEG_RLOSS_INLINE void sort_descending(PerCorner<V, kDim>& value,
+                                          PerCorner<Payload, kDim>& payload) const {
     for (int i = 1; i <= dim_.value(); ++i) {
       for (int j = i; j > 0; --j) {
         const auto swap = value[j - 1] < value[j];
@@ -269,8 +302,8 @@ class Embedding {
   Dimension<kDim> dim_;
   const T* planes_;  // (C, P) of this image
   int64_t num_pixels_;
-  T scale_[Dimension<kDim>::kMax];
-  Key stride_[kCorners];
+  PerCorner<T, kDim> scale_;  // but for the last
+  PerCorner<Key, kDim> stride_;
 };
 
 }  // namespace mmseg_rloss::MMSEG_RLOSS_ISA

@@ -14,14 +14,15 @@ class ImageFilter {
         image_(image),
         num_corners_(lattice.num_corners),
         num_pixels_(lattice.num_pixels),
+        has_links_(lattice.has_links()),
         lattice_(lattice.images[image]),
         tile_rows_(lattice_.tiles.size()),
         tile_degrees_(lattice_.tiles.size()) {}
 
-  // Choose the group of channels that is next.
-  void select_channels(int64_t first) {
+  // Choose the channels that are next, `most` at a time.
+  void select_channels(int64_t first, int64_t most) {
     first_channel_ = first;
-    channel_count_ = int(std::min<int64_t>(kGroup * kMaxGroups, filter_.num_channels - first));
+    channel_count_ = int(std::min(most, filter_.num_channels - first));
     width_ = (channel_count_ + kGroup - 1) / kGroup * kGroup;
   }
 
@@ -43,13 +44,16 @@ class ImageFilter {
     splatted_ = Buffer<T>(padded_size());
     T* const rows = splatted_.data();
     std::fill_n(rows, padded_size(), T(0));
-    for (size_t t = 0; t < lattice_.tiles.size(); ++t)
+    for (size_t t = 0; t < lattice_.tiles.size(); ++t) {
       add_tile(lattice_.tiles[t], tile_rows_[t].data(), width_, rows);
+      if (has_links_) tile_rows_[t] = {};  // until it is sliced, in favour of the blur
+    }
     check_finite(rows);
   }
 
   // Blur along all axes, in one of the two orders.
   void blur(bool descending) {
+    if (has_links_) return blur_in_place(descending);
     Order& order = orders_[descending];
     for (auto& buffer : order.rows) {
       buffer = Buffer<T>(padded_size());
@@ -70,6 +74,7 @@ class ImageFilter {
 
   void slice_tile(int64_t t) {
     const auto& tile = lattice_.tiles[t];
+    if (has_links_) tile_rows_[t] = Buffer<T>(tile.to_image.size() * width_);
     gather_blurred(tile, tile_rows_[t].data());
     const auto channels = channels_of(filter_.result);
     const T* region = filter_.region ? filter_.region + image_ * num_pixels_ : nullptr;
@@ -79,6 +84,7 @@ class ImageFilter {
                                                   tile.begin, tile.end, channels, region,
                                                   tile_degrees_[t].data());
     });
+    if (has_links_) tile_rows_[t] = {};
   }
 
   // The sums over all pixels. That of values times result is the sum over the lattice points of
@@ -114,6 +120,23 @@ class ImageFilter {
     return {tensor + first * num_pixels_, channel_count_, num_pixels_};
   }
 
+  void blur_in_place(bool descending) {
+    Order& order = orders_[descending];
+    order.rows[0] = Buffer<T>(padded_size());
+    T* const rows = order.rows[0].data();
+    std::copy_n(splatted_.data(), padded_size(), rows);
+    size_t most = 0;
+    for (const auto& links : lattice_.links) most = std::max(most, links.size());
+    const Buffer<T> halves(2 * most * width_);
+    for (int a = 0; a < num_corners_; ++a) {
+      const auto& links = lattice_.links[descending ? num_corners_ - 1 - a : a];
+      with_groups(width_ / kGroup, [&](auto groups) {
+        blur_links<T, decltype(groups)::value>(links, rows, halves.data());
+      });
+    }
+    order.blurred = rows;
+  }
+
   // Every value that is not finite makes some lattice point so.
   void check_finite(const T* rows) const {
     using V = Vector<T, kGroup>;
@@ -147,6 +170,7 @@ class ImageFilter {
   int64_t image_;
   int num_corners_;
   int64_t num_pixels_;
+  bool has_links_;
   const ImageLattice<T>& lattice_;
   std::vector<Buffer<T>> tile_rows_;          // (points of the tile, width): splatted, then blurred
   std::vector<std::vector<T>> tile_degrees_;  // (width)
@@ -172,8 +196,10 @@ void filter_batch(const Lattice<T>& lattice, const Filter<T>& filter) {
   };
   steps.push_back(
       {1, [&](int64_t n, int64_t) { images[n] = std::make_unique<Image>(lattice, filter, n); }});
-  for (int64_t c = 0; c < filter.num_channels; c += kGroup * kMaxGroups) {
-    step(kSplat, 1, [c](Image& image, int64_t) { image.select_channels(c); });
+  // With many dimensions, an image may have many more points than pixels: fewer channels at a time.
+  const int64_t most = lattice.has_links() ? kGroup : kGroup * kMaxGroups;
+  for (int64_t c = 0; c < filter.num_channels; c += most) {
+    step(kSplat, 1, [c, most](Image& image, int64_t) { image.select_channels(c, most); });
     step(kSplat, tiles, [](Image& image, int64_t t) { image.splat_tile(t); });
     step(kBlur, 1, [](Image& image, int64_t) { image.add_tiles(); });
     step(kBlur, filter.blur == Blur::kBoth ? 2 : 1, [&](Image& image, int64_t order) {

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstddef>
@@ -46,6 +47,10 @@ struct Features {
   int64_t dim() const { return num_planes + (with_position ? 2 : 0); }
 };
 
+// Up to so many feature dimensions the memory of a few pixels is on the stack and all neighbours
+// are listed. Beyond, both would take too much: the memory is on the heap, and links are listed.
+constexpr int kMaxDim = 16;
+
 // Pixels whose simplices lie side by side: those of a vector of 64 bytes.
 template <class T>
 constexpr int kLanes = 64 / sizeof(T);
@@ -65,6 +70,11 @@ struct Tile {
   std::vector<int32_t> to_image;  // the tile's lattice points among the image's
 };
 
+// Two lattice points, one step along an axis apart.
+struct Link {
+  int32_t point, next;
+};
+
 template <class T>
 struct ImageLattice {
   // One piece of memory for all tiles, larger than everything else: the allocator keeps up to twice
@@ -72,7 +82,10 @@ struct ImageLattice {
   Buffer<std::byte> corners;
   std::vector<Tile<T>> tiles;
   int64_t num_points = 0;
-  Buffer<int32_t> neighbours;  // (axes, 2, points): next and previous, num_points where none is
+  // Up to kMaxDim dimensions (axes, 2, points): next and previous, num_points where none is.
+  Buffer<int32_t> neighbours;
+  // Beyond, where hardly any point has neighbours along hardly any axis: those of each axis.
+  std::vector<std::vector<Link>> links;
 };
 
 template <class T>
@@ -82,6 +95,8 @@ struct Lattice {
   std::vector<ImageLattice<T>> images;
   // Sums of all threads' processor time, of building and of every filtering.
   mutable std::atomic<int64_t> stage_nanoseconds[kNumStages] = {};
+
+  bool has_links() const { return num_corners > kMaxDim + 1; }
 };
 
 // What is filtered. The sums are formed where there is a region.
@@ -96,9 +111,6 @@ struct Filter {
   double* kept;     // (N, K): values' result
   double* degrees;  // (N, K): region' result
 };
-
-// The largest number of feature dimensions.
-constexpr int kMaxDim = 32;
 
 // `build` fills an empty lattice, or returns false where the features are too large for their type
 // to tell pixels apart; it throws std::domain_error for features that are not finite. `filter`

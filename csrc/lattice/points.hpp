@@ -38,4 +38,31 @@ MMSEG_RLOSS_INLINE void blur_axis(const ImageLattice<T>& lattice, int axis, cons
   }
 }
 
+// The same in place, along the axis of some links. `halves` has room for two rows per link.
+template <class T, int kGroups>
+MMSEG_RLOSS_INLINE void blur_links(const std::vector<Link>& links, T* points, T* halves) {
+  using R = Row<T, kGroups>;
+  constexpr int64_t kWidth = kGroup * kGroups;
+  const auto add_half = [](T* to, const T* half) {
+    R row = R::read(to);
+    row.add(R::read(half), T(1));
+    row.write(to);
+  };
+  T* half = halves;
+  for (const Link& link : links) {
+    for (const int32_t point : {link.point, link.next}) {
+      R row = R::read(points + point * kWidth);
+      row.scale(T(0.5));
+      row.write(half);
+      half += kWidth;
+    }
+  }
+  half = halves;
+  for (const Link& link : links) {
+    add_half(points + link.next * kWidth, half);
+    add_half(points + link.point * kWidth, half + kWidth);
+    half += 2 * kWidth;
+  }
+}
+
 }  // namespace mmseg_rloss::MMSEG_RLOSS_ISA

@@ -167,17 +167,19 @@ def judge_probabilities(name: str, least: float, most: float) -> None:
 def _extremes(image: Tensor, region: Tensor, probabilities: Tensor | None) -> Tensor:
     """The least and the largest of region, image and probabilities, on the maps' device.
 
-    Behind those of the image comes how far its values are from whole ones, at most.
+    Behind those of the image comes how far its values are from whole ones, at most, if it is dark:
+    nobody asks for it otherwise, but a GPU would have to be waited for to know.
     """
     extremes = [*torch.aminmax(region)]
     if image.numel() > _SAMPLED:
         image, region = image[..., ::2, ::2], region[..., ::2, ::2]
     inside = region.unsqueeze(1) > 0
-    extremes += [
-        torch.where(inside, image, torch.inf).amin(),
-        torch.where(inside, image, -torch.inf).amax(),
-        torch.where(inside, (image - image.round()).abs(), 0).amax(),
-    ]
+    most = torch.where(inside, image, -torch.inf).amax()
+    extremes += [torch.where(inside, image, torch.inf).amin(), most]
+    if most.is_cuda or most <= _DARKEST:
+        extremes.append(torch.where(inside, (image - image.round()).abs(), 0).amax())
+    else:
+        extremes.append(torch.zeros_like(most))
     if probabilities is not None and probabilities.numel() > 0:
         extremes += torch.aminmax(probabilities)
     return torch.stack([extreme.float() for extreme in extremes])

@@ -87,9 +87,11 @@ Call<T> random_call(Random& random) {
   call.num_images = random.integer(1, large ? 1 : 3);
   call.with_position = random.chance(0.7);
   call.num_planes = random.chance(0.5) ? 3 : random.integer(1, random.chance(0.1) ? 20 : 8);
-  call.num_channels = random.integer(1, large ? 3 : random.chance(0.1) ? 70 : 9);
-  call.height = random.integer(1, large ? 300 : 20);
-  call.width = random.integer(1, large ? 300 : random.chance(0.1) ? 200 : 20);
+  const bool many = !large && random.chance(0.005);  // dimensions, which take the slow lattice long
+  if (many) call.num_planes = random.integer(15, 200);
+  call.num_channels = random.integer(1, many ? 10 : large ? 3 : random.chance(0.1) ? 70 : 9);
+  call.height = random.integer(1, many ? 2 : large ? 300 : 20);
+  call.width = random.integer(1, many ? 3 : large ? 300 : random.chance(0.1) ? 200 : 20);
   call.divisor = T(std::pow(10, random.real(-3, random.chance(0.2) ? 6 : 2)));
   call.position_divisor = T(std::pow(10, random.real(-3, random.chance(0.2) ? 6 : 2)));
   call.blur = std::array{Blur::kBoth, Blur::kAscending, Blur::kDescending}[random.integer(0, 2)];

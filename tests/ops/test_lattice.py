@@ -71,6 +71,16 @@ def test_shape_of_the_kernel_is_the_exact_gaussian(dim):
     assert 0.6 < scale < 1 and error < 0.05
 
 
+@pytest.mark.parametrize("bands", [100, 200])
+def test_bands_that_mix_a_few_materials_are_filtered_as_by_the_exact_gaussian(bands):
+    mixture = torch.linalg.qr(torch.randn(bands, 3))[0]
+    features = torch.einsum("dk,nkp->ndp", mixture, torch.randn(1, 3, 1000))
+    values = torch.rand(1, 3, 1000)
+    exact = gaussian_filter_exact(features, values)
+    scale, error = shape_error(permutohedral_filter(features, values), exact)
+    assert 0.6 < scale < 1.7 and error < 0.2
+
+
 @pytest.mark.parametrize("name", ["voc_scale1", "roi_half"])
 def test_shape_of_the_kernel_on_photos(name):
     golden = load(name)

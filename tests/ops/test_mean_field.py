@@ -94,13 +94,14 @@ def mean_field(probabilities: Tensor, matrices: tuple[Tensor, Tensor], iteration
     return marginals.view_as(probabilities)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 20])
 def test_is_the_mean_field_of_the_lattices_matrices(channels):
     image, probabilities = photo(9, 7, channels, batch=2), prediction(9, 7, batch=2)
     refined = dense_crf_inference(image, probabilities, 4, **KERNELS)
     for n in range(2):
         expected = mean_field(probabilities[n], lattice_matrices(image[n : n + 1]), 4)
-        assert (expected - probabilities[n]).abs().max() > 0.1, "the test needs a refinement"
+        if channels < 20:  # which leave every pixel alone
+            assert (expected - probabilities[n]).abs().max() > 0.1, "the test needs a refinement"
         torch.testing.assert_close(refined[n], expected, rtol=0, atol=1e-6)
 
 

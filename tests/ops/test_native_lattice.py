@@ -198,10 +198,37 @@ def test_both_refuse_what_is_not_finite(backend, bad):
         filter_by_image(image, spoilt_values, 15.0, 20.0, backend=backend)
 
 
-def test_more_features_than_the_kernels_take_go_to_the_twin():
-    features, values = torch.randn(1, 40, 30), torch.rand(1, 3, 30)
-    result = filter_by_features(features, values, backend=native)
-    assert torch.equal(result, filter_by_features(features, values))
-    region = torch.ones(1, 30)
-    _, kept, _ = native.associate(native.build(features, 1.0, None), values, region)
-    torch.testing.assert_close(kept, (values * result).sum(2))
+@functools.cache
+def many_features(dim, spread, dtype, blur):
+    torch.manual_seed(dim)
+    features = spread * torch.randn(2, dim, 20, dtype=dtype)
+    values = torch.rand(2, 9, 20, dtype=dtype)
+    return features, values, filter_by_features(features, values, blur)
+
+
+# 16 are the most whose neighbours are listed. Pixels share many lattice points, some, or none.
+@every_instruction_set
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dim, spread", [(16, 0.3), (17, 0.03), (17, 3.0), (40, 0.3)])
+def test_many_features(dim, spread, dtype, instruction_set):
+    for blur in BLURS:
+        features, values, expected = many_features(dim, spread, dtype, blur)
+        options = dict(backend=native, instruction_set=instruction_set)
+        result = filter_by_features(features, values, blur, **options)
+        assert relative_error(result, expected) < TOLERANCE[dtype]
+
+
+def test_many_features_are_bitwise_the_same_for_every_number_of_threads(threads):
+    """Here of two tiles; with 12 channels, which are taken in two groups."""
+    torch.manual_seed(0)
+    image, values = photo(160, 160, channels=20, batch=2), torch.rand(2, 12, 160, 160)
+    region = (torch.rand(2, 160, 160) < 0.7).float()
+    results = []
+    for count in (1, 3):
+        threads(count)
+        lattice = native.build(image, 60.0, 50.0)
+        filtered = native.filter(lattice, values, "both")
+        results.append((filtered, *native.associate(lattice, values, region)))
+    kept = (values * filtered).double().sum((2, 3)).float()
+    torch.testing.assert_close(results[0][2], kept, rtol=1e-5, atol=0)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

@@ -11,6 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
+from mmseg_rloss.ops.backends import native
 from mmseg_rloss.ops.backends.reference import lattice as reference
 from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
 from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
@@ -235,7 +236,6 @@ OUTSIDE = {
     "float64": (torch.randn(1, 2, 30).double(), torch.float64),
     "features_far_apart": (torch.randn(1, 8, 30) * 1e4, torch.float32),
     "one_feature_far_apart": (torch.randn(1, 1, 30) * 1e5, torch.float32),
-    "many_dimensions": (torch.randn(1, 20, 30), torch.float32),
 }
 
 
@@ -279,6 +279,19 @@ def test_kernel_that_does_not_compile_falls_back_with_one_warning(kernel, monkey
             result = triton_lattice.filter(lattice, values, "both")
             assert torch.equal(result, expected)
     assert len(caught) == 1
+
+
+def test_more_dimensions_than_a_key_has_room_for_are_filtered_on_the_cpu():
+    features, values = 0.3 * torch.randn(1, 20, 30), torch.rand(1, 2, 30)
+    lattice = triton_lattice.build(features.to(DEVICE), 1.0, None)
+    filtered = triton_lattice.filter(lattice, values.to(DEVICE), "both")
+    assert isinstance(lattice.twin, native.lattice.Lattice)
+    assert filtered.device == values.to(DEVICE).device
+    assert relative_error(filtered.cpu(), filter_by_features(features, values)) < TOLERANCE
+    region = torch.ones(1, 30, device=DEVICE)
+    sums = triton_lattice.associate(lattice, values.to(DEVICE), region)
+    expected = reference.associate(reference.build(features, 1.0, None), values, region.cpu())
+    torch.testing.assert_close([tensor.cpu() for tensor in sums], list(expected))
 
 
 needs_gpu = pytest.mark.skipif(DEVICE.type != "cuda", reason="about a real GPU")

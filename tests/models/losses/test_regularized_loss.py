@@ -5,6 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mmseg_rloss import (
     dense_energy_loss,
@@ -259,3 +260,25 @@ def test_heads_that_cannot_use_losses_are_told_with_their_names():
     kinds = " or ".join(sorted(NAMES))
     with pytest.raises(ValueError, match=f"head is a DDRHead, which cannot use {kinds}"):
         check_heads(network)
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_activation_checkpointing_around_the_head_is_told_apart(use_reentrant):
+    model = build_segmentor(**IMAGENET)
+    by_feat = model.decode_head.loss_by_feat
+    keys = []
+
+    def checkpointed(logits, samples):
+        def run(logits):
+            losses = by_feat(logits, samples)
+            keys[:] = losses
+            return tuple(losses.values())
+
+        values = checkpoint(run, logits, use_reentrant=use_reentrant)
+        return dict(zip(keys, values, strict=True))
+
+    model.decode_head.loss_by_feat = checkpointed
+    with provide_images(model):
+        losses = losses_of(model, packed_batch(photos((16, 16))))
+        with pytest.raises(RuntimeError, match=r"(?s)activation\ncheckpointing .*with_cp=True"):
+            losses["decode.loss_densecrf"].backward()

@@ -38,14 +38,9 @@ def build(
     bandwidth: float,
     position_bandwidth: float | None,
     instruction_set: str | None = None,
-) -> Lattice | reference.Lattice:
-    """Build the lattice of ``planes`` (N, C, *S) over their bandwidth and, if given, the position.
-
-    More features than the kernels are made for go to the plain-PyTorch lattice.
-    """
+) -> Lattice:
+    """Build the lattice of ``planes`` (N, C, *S) over their bandwidth and, if any, the position."""
     has_position = position_bandwidth is not None
-    if planes.shape[1] + 2 * has_position > _native.MAX_DIM:
-        return reference.build(planes, bandwidth, position_bandwidth)
     native = _native.build_lattice(
         planes.flatten(2).numpy(),
         bandwidth,
@@ -62,14 +57,12 @@ def build(
 
 
 def filter(
-    lattice: Lattice | reference.Lattice,
+    lattice: Lattice,
     values: Tensor,
     blur: str,
     instruction_set: str | None = None,
 ) -> Tensor:
     """Splat, blur and slice ``values`` (N, K, *S)."""
-    if isinstance(lattice, reference.Lattice):
-        return reference.filter(lattice, values, blur)
     source = values.to(lattice.dtype).contiguous()
     result = torch.empty_like(source)
     lattice.native.filter(
@@ -80,14 +73,12 @@ def filter(
 
 
 def associate(
-    lattice: Lattice | reference.Lattice,
+    lattice: Lattice,
     values: Tensor,
     region: Tensor,
     instruction_set: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does."""
-    if isinstance(lattice, reference.Lattice):
-        return reference.associate(lattice, values, region)
     source = values.to(lattice.dtype).contiguous()
     region = region.to(lattice.dtype).contiguous()
     result = torch.empty_like(source)

@@ -25,7 +25,8 @@ def infer(
 ) -> Tensor:
     """The marginals (N, K, *S) after updates of all pixels at once.
 
-    Where a lattice is not compiled, or had to be built in a wider type, the twin takes over.
+    Where a lattice had to be built in a wider type, or has more dimensions than the kernels are
+    made for, the twin takes over, which filters on it.
     """
     if not all(_is_compiled(kernel.lattice, log_probabilities.dtype) for kernel in kernels):
         return reference.infer(log_probabilities, kernels, iterations)
@@ -43,7 +44,8 @@ def infer(
 
 
 def _is_compiled(lattice: object, dtype: torch.dtype) -> bool:
-    return isinstance(lattice, lattices.Lattice) and lattice.dtype == dtype
+    is_native = isinstance(lattice, lattices.Lattice)
+    return is_native and lattice.dtype == dtype and not lattice.native.has_links
 
 
 def _norms(lattice: lattices.Lattice, like: Tensor, instruction_set: str | None) -> np.ndarray:

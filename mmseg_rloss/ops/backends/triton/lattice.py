@@ -13,10 +13,13 @@ the second-level cache; where more turn up, the lattice is built again with room
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .. import native
 from ..reference import lattice as reference
 from ..reference.lattice import BLUR_BOTH, BLUR_DESCENDING
 from .launch import is_available, is_supported, launch, launching, registers
@@ -100,13 +103,23 @@ class Lattice:
     position_bandwidth: float | None
     search: Search | None = None
     points: Points | None = None  # without a search, either: the twin's task
-    twin: reference.Lattice | None = None
+    twin: reference.Lattice | native.lattice.Lattice | None = None
 
-    def as_twin(self) -> reference.Lattice:
-        """The same lattice in plain PyTorch, for what the kernels are not made for."""
+    def as_twin(self) -> tuple[ModuleType, torch.device, Any]:
+        """For what the kernels are not made for: another backend, its device and its lattice.
+
+        That is plain PyTorch where the planes are, or, of so many dimensions that it would take
+        many GB, the compiled kernels on the CPU.
+        """
+        has_position = self.position_bandwidth is not None
+        many = self.planes.shape[1] + 2 * has_position > _KEY_BITS // _MIN_FIELD
+        on_cpu = many and native.is_available()
+        backend = native.lattice if on_cpu else reference
+        device = torch.device("cpu") if on_cpu else self.planes.device
         if self.twin is None:
-            self.twin = reference.build(self.planes, self.bandwidth, self.position_bandwidth)
-        return self.twin
+            planes = self.planes.to(device)
+            self.twin = backend.build(planes, self.bandwidth, self.position_bandwidth)
+        return backend, device, self.twin
 
 
 def build(planes: Tensor, bandwidth: float, position_bandwidth: float | None) -> Lattice:
@@ -129,10 +142,14 @@ def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
 
     Values whose channels lie side by side (``channels_last``) are taken as they are; the result
     is contiguous. What the kernels are not made for goes to the twin: float64, coordinates too
-    far apart for a key, and, with a warning, a device that Triton cannot compile for.
+    far apart for a key, and, with a warning, a device that Triton cannot compile for. More than 15
+    dimensions go to the CPU and come back.
     """
     filtered = _filter(lattice, _dense(values), blur)
-    return reference.filter(lattice.as_twin(), values, blur) if filtered is None else filtered
+    if filtered is None:
+        backend, device, twin = lattice.as_twin()
+        filtered = backend.filter(twin, values.to(device), blur).to(values.device)
+    return filtered
 
 
 def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,7 +159,9 @@ def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor,
     sums = values.new_empty(2, num_images, num_channels, blocks)
     filtered = _filter(lattice, _dense(values), BLUR_BOTH, region.contiguous(), sums)
     if filtered is None:
-        return reference.associate(lattice.as_twin(), values, region)
+        backend, device, twin = lattice.as_twin()
+        sums = backend.associate(twin, values.to(device), region.to(device))
+        return tuple(tensor.to(values.device) for tensor in sums)
     kept, degrees = sums.sum(dim=3)
     return filtered, kept, degrees.clone()  # an op must not return views of one tensor
 
