@@ -1,0 +1,183 @@
+"""How good the soft labels of self-labelling are on training crops, with the full masks as truth.
+
+    python benchmarks/label_quality.py \
+        configs/deeplabv3plus_mobilenet_scribble_self_label_animals.py \
+        work_dirs/compare_losses/self_label/seed_0/iter_200.pth --json label_quality.json
+
+Leaves out what the labels are made of, one at a time: the network, the image's tags, the share of
+the scribbles. The data set must have masks of its training images, which the loss never sees.
+Augmented crops and batch statistics are as in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import machine_and_date
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+
+import mmseg_rloss  # before MMSeg's models, which need it beside mmcv-lite
+
+# isort: split
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.registry import DATASETS, MODELS
+
+from mmseg_rloss import provide_images
+from mmseg_rloss.models import SelfLabelLoss
+from mmseg_rloss.ops.energies import UNLABELLED
+from mmseg_rloss.ops.self_labels import soft_labels
+
+WAYS = (
+    "network alone",
+    "soft labels",
+    "soft labels without the network",
+    "soft labels without image tags",
+    "soft labels without network and tags",
+    "soft labels without scribbles",
+)
+
+
+def main() -> None:
+    options = parse_arguments()
+    console = Console(width=100)
+    torch.set_num_threads(options.threads)
+    mmseg_rloss.ops.set_num_threads(options.threads)
+    config = Config.fromfile(options.config)
+    config.merge_from_dict(options.cfg_options)
+    init_default_scope("mmseg")
+    figures = measure(config, options.checkpoint, options.batches)
+    report = machine_and_date() | dict(config=options.config.stem, batches=options.batches)
+    console.print(f"{report['machine']}, {report['date']}")
+    console.print(tabulate(figures))
+    if options.json:
+        options.json.write_text(json.dumps(report | {"figures": figures}, indent=1))
+        console.print(f"The figures are in {options.json}.")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="of a network with a SelfLabelLoss")
+    parser.add_argument("checkpoint", help="of that network, from early in a training or late")
+    parser.add_argument("--batches", type=int, default=16, help="of crops (default: 16)")
+    parser.add_argument("--threads", type=int, default=1, help="default: 1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to it")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, help="as in tools/train.py"
+    )
+    return parser.parse_args()
+
+
+@torch.no_grad()
+def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str, float]]:
+    """Of each way to label, mIoU and pixel accuracy in per cent, on pixels without a scribble."""
+    config.model.pretrained = None
+    model = revert_sync_batchnorm(MODELS.build(config.model)).train()
+    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+    losses = [module for module in model.modules() if isinstance(module, SelfLabelLoss)]
+    if not losses:
+        raise SystemExit("config must list a SelfLabelLoss in loss_decode of a head")
+    sets = [training_set(config, labels) for labels in ("scribble", "mask")]
+    size = config.train_dataloader.batch_size
+    counts = {way: torch.zeros(model.num_classes, model.num_classes) for way in WAYS}
+    labels: dict[str, Tensor] = {}
+
+    def label(loss: SelfLabelLoss, args: tuple) -> None:
+        labels.update(labels_in_every_way(loss, *args[:2]))
+
+    losses[0].register_forward_pre_hook(label)
+    with provide_images(model):
+        for number in track(range(batches), "Batches"):
+            scribbled, masked = (
+                model.data_preprocessor(pseudo_collate(crops(dataset, number, size)), True)
+                for dataset in sets
+            )
+            model(**scribbled, mode="loss")
+            truth, known = labels_of(masked), labels_of(scribbled)
+            for way, soft in labels.items():
+                labelled = F.interpolate(soft, truth.shape[1:], mode="bilinear").argmax(1)
+                counts[way] += confusion(labelled, truth, known, model.num_classes)
+    return {way: scores(count) for way, count in counts.items()}
+
+
+def training_set(config: Config, labels: str) -> torch.utils.data.Dataset:
+    return DATASETS.build({**config.train_dataloader.dataset, "labels": labels})
+
+
+def crops(dataset: torch.utils.data.Dataset, number: int, size: int) -> list[dict]:
+    """A batch of augmented crops that are the same for every data set of the same images."""
+    generator = random.Random(number)
+    result = []
+    for _ in range(size):
+        index, seed = generator.randrange(len(dataset)), generator.randrange(1 << 32)
+        random.seed(seed)
+        np.random.seed(seed)
+        result.append(dataset[index])
+    return result
+
+
+def labels_of(batch: dict) -> Tensor:
+    """(N, H, W), UNLABELLED where there is none."""
+    return torch.cat([sample.gt_sem_seg.data for sample in batch["data_samples"]])
+
+
+def labels_in_every_way(loss: SelfLabelLoss, logits: Tensor, label: Tensor) -> dict[str, Tensor]:
+    """From what the loss is called with, (N, K, h, w) at its scale."""
+    scene, scale = loss.scene, loss.layer.scale_factor
+    logits = F.interpolate(logits, scene.size, mode="bilinear")
+    network = F.interpolate(logits, scale_factor=scale, mode="bilinear").softmax(1)
+    region = scene.region(scale, network)  # (N, h, w)
+    label = F.interpolate(label.unsqueeze(1).float(), region.shape[1:]).squeeze(1)
+    uniform = torch.full_like(network, 1 / network.shape[1])
+    nothing = torch.full_like(label, UNLABELLED)
+    inputs = [
+        (network, label, scene.image_tags),
+        (uniform, label, scene.image_tags),
+        (network, label, None),
+        (uniform, label, None),
+        (network, nothing, scene.image_tags),
+    ]
+    affinities = scene.lattice(*loss.layer.bandwidths)
+    labels = [
+        soft_labels(probabilities * region.unsqueeze(1), region, affinities, *known)
+        for probabilities, *known in inputs
+    ]
+    return dict(zip(WAYS, [network, *labels], strict=True))
+
+
+def confusion(labelled: Tensor, truth: Tensor, known: Tensor, num_classes: int) -> Tensor:
+    """(K, K) pixels by their class and the one that they were given, without those of scribbles."""
+    counted = (truth != UNLABELLED) & (known == UNLABELLED)
+    pairs = truth[counted] * num_classes + labelled[counted]
+    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def scores(count: Tensor) -> dict[str, float]:
+    hit = count.diag()
+    iou = hit / (count.sum(0) + count.sum(1) - hit)
+    return dict(miou=100 * iou.nanmean().item(), accuracy=100 * (hit.sum() / count.sum()).item())
+
+
+def tabulate(figures: dict[str, dict[str, float]]) -> Table:
+    table = Table("labels", "mIoU", "pixels")
+    for way, figure in figures.items():
+        table.add_row(way, f"{figure['miou']:.1f}", f"{figure['accuracy']:.1f}%")
+    return table
+
+
+if __name__ == "__main__":
+    main()
