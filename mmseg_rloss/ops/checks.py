@@ -121,13 +121,27 @@ def check_constant(name: str, tensor: Tensor) -> None:
 
 
 def check_reverse_mode(tensor: Tensor) -> None:
-    """Raise for a tensor with a tangent: an op would drop it without a word."""
-    if not torch.compiler.is_compiling() and forward_ad.unpack_dual(tensor).tangent is not None:
+    """Raise for a tensor that torch.func differentiates.
+
+    An op would drop the tangent of the forward mode without a word, and fails in the reverse mode
+    of torch.func with a message about autograd.Function.
+    """
+    if torch.compiler.is_compiling():
+        return
+    if forward_ad.unpack_dual(tensor).tangent is not None:
         raise NotImplementedError(
             "forward-mode differentiation (torch.func.jvp) is not supported: use reverse mode, "
             "torch.autograd.grad; the filter is linear, so the tangent of what it returns is the "
             "filtered tangent"
         )
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        if torch._C._functorch.is_gradtrackingtensor(tensor):
+            raise NotImplementedError(
+                "torch.func.grad, vjp and jacrev are not supported: use torch.autograd.grad, with "
+                "create_graph=True for higher derivatives (torch.autograd.functional has vjp, "
+                "jacobian and hessian); it gives the gradients of all images of a batch at once"
+            )
+        tensor = torch._C._functorch.get_unwrapped(tensor)  # torch.vmap is supported
 
 
 def check_energy_parameters(

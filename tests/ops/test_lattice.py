@@ -187,18 +187,39 @@ def test_exports():
     assert torch.equal(exported(other, values), bilateral_filter(other, values, **SIGMAS))
 
 
-def test_forward_mode_is_refused_instead_of_being_zero():
-    image, values = photo(6, 5), torch.rand(1, 3, 6, 5)
-    lattice, region = Lattice.from_image(image, **SIGMAS), torch.ones(1, 6, 5)
-    for function in (
+def every_op():
+    """Each op that is differentiable, as a function of (1, 3, 6, 5)."""
+    lattice, region = Lattice.from_image(photo(6, 5), **SIGMAS), torch.ones(1, 6, 5)
+    return (
         lattice.filter,
         lambda v: lattice.associate(v, region).kept,
         lambda v: lattice.associate_logits(v, region, 1.0).kept,
         lambda v: scaled_probabilities(v, region, 1.0),
-    ):
+    )
+
+
+def test_forward_mode_is_refused_instead_of_being_zero():
+    values = torch.rand(1, 3, 6, 5)
+    for function in every_op():
         with pytest.raises(NotImplementedError, match="reverse mode"):
             torch.func.jvp(function, (values,), (values,))
         function(values)
+
+
+def test_torch_func_is_told_what_to_use_instead():
+    values = torch.rand(1, 3, 6, 5)
+    for function in every_op():
+        for transform in (torch.func.grad, lambda f: torch.func.grad(torch.vmap(f))):
+            with pytest.raises(NotImplementedError, match=r"use torch\.autograd\.grad"):
+                transform(lambda v, function=function: function(v).sum())(values)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_vmap_over_batches():
+    batches = torch.rand(2, 1, 3, 6, 5)
+    for function in every_op():
+        separately = torch.stack([function(batch) for batch in batches])
+        assert torch.equal(torch.vmap(function)(batches), separately)
 
 
 def as_matrix(symmetric: bool) -> torch.Tensor:

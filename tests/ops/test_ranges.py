@@ -52,6 +52,10 @@ WRONG = {
         dict(image=lambda image: image * 257),
         r"image.? has values from .*value_range=\(0, 65535\)",
     ),
+    "image far below 0": (  # as of computed tomography
+        dict(image=lambda image: image - 1024),
+        r"image.? has values from -1024 to -[\d.]+,\n",
+    ),
     "logits": (
         dict(segmentation=lambda s: s.log()),
         r"probabilities in segmentations? must be in \[0, 1\], but range from -.*softmax\(dim=1",
