@@ -88,14 +88,15 @@ void filter(const Lattice<T>& lattice, const Array<T>& values, Array<T>& result,
       instruction_set);
 }
 
-// The same in both orders, with the sums `kept` and `degrees` (N, K) over the `region` (N, P).
+// The same in both orders, with the sums `association` and `volume` (N, K) over the `region` (N,
+// P).
 template <class T>
 void associate(const Lattice<T>& lattice, const Array<T>& values, const Array<T>& region,
-               Array<T>& result, Array<double>& kept, Array<double>& degrees, int num_threads,
+               Array<T>& result, Array<double>& association, Array<double>& volume, int num_threads,
                const std::string& instruction_set) {
   run(lattice,
       Filter<T>{values.data(), result.mutable_data(), values.shape(1), Blur::kBoth, num_threads,
-                region.data(), kept.mutable_data(), degrees.mutable_data()},
+                region.data(), association.mutable_data(), volume.mutable_data()},
       instruction_set);
 }
 
@@ -117,8 +118,8 @@ void define(py::module_& module, const char* name) {
       .def("filter", &filter<T>, py::arg("values").noconvert(), py::arg("result").noconvert(),
            py::arg("blur"), py::arg("num_threads"), py::arg("instruction_set"))
       .def("associate", &associate<T>, py::arg("values").noconvert(), py::arg("region").noconvert(),
-           py::arg("result").noconvert(), py::arg("kept").noconvert(),
-           py::arg("degrees").noconvert(), py::arg("num_threads"), py::arg("instruction_set"))
+           py::arg("result").noconvert(), py::arg("association").noconvert(),
+           py::arg("volume").noconvert(), py::arg("num_threads"), py::arg("instruction_set"))
       .def_property_readonly("num_images",
                              [](const Lattice<T>& lattice) { return lattice.images.size(); })
       .def_property_readonly("has_links", &Lattice<T>::has_links)

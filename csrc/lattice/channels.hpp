@@ -167,10 +167,10 @@ void splat(const Channels<T>& channels, const Corners<T>& corners, int num_corne
 }
 
 // Interpolate the pixels [begin, end) from the lattice points. Where there is a region (P,), what
-// lies in it is added to `degrees` (kGroups * 8).
+// lies in it is added to `volume` (kGroups * 8).
 template <class T, int kCorners, int kGroups>
 void slice(const T* points, const Corners<T>& corners, int num_corners, int64_t begin, int64_t end,
-           const Channels<T>& channels, const T* region, T* degrees) {
+           const Channels<T>& channels, const T* region, T* volume) {
   constexpr int kWidth = kGroup * kGroups;
   alignas(64) T rows[kBlock * kWidth];
   for (int64_t block = begin; block < end; block += kBlock) {
@@ -182,9 +182,9 @@ void slice(const T* points, const Corners<T>& corners, int num_corners, int64_t 
       auto sum = Row<T, kGroups>::zero();
       for (int64_t p = 0; p < count; ++p)
         sum.add(Row<T, kGroups>::read(rows + p * kWidth), region[block + p]);
-      auto total = Row<T, kGroups>::read(degrees);
+      auto total = Row<T, kGroups>::read(volume);
       total.add(sum, T(1));
-      total.write(degrees);
+      total.write(volume);
     }
     scatter_rows<T, kGroups>(rows, kWidth, channels, block, count);
   }

@@ -17,7 +17,7 @@ class ImageFilter {
         has_links_(lattice.has_links()),
         lattice_(lattice.images[image]),
         tile_rows_(lattice_.tiles.size()),
-        tile_degrees_(lattice_.tiles.size()) {}
+        tile_volumes_(lattice_.tiles.size()) {}
 
   // Choose the channels that are next, `most` at a time.
   void select_channels(int64_t first, int64_t most) {
@@ -78,11 +78,11 @@ class ImageFilter {
     gather_blurred(tile, tile_rows_[t].data());
     const auto channels = channels_of(filter_.result);
     const T* region = filter_.region ? filter_.region + image_ * num_pixels_ : nullptr;
-    tile_degrees_[t].assign(width_, T(0));
+    tile_volumes_[t].assign(width_, T(0));
     with_groups(width_ / kGroup, [&](auto groups) {
       slice<T, kCorners, decltype(groups)::value>(tile_rows_[t].data(), tile.corners, num_corners_,
                                                   tile.begin, tile.end, channels, region,
-                                                  tile_degrees_[t].data());
+                                                  tile_volumes_[t].data());
     });
     if (has_links_) tile_rows_[t] = {};
   }
@@ -92,17 +92,17 @@ class ImageFilter {
   void sum_up() {
     if (!filter_.region) return;
     const int64_t first = image_ * filter_.num_channels + first_channel_;
-    double kept[kGroup * kMaxGroups] = {};
+    double association[kGroup * kMaxGroups] = {};
     const T half = T(0.5) * inverse_gain<T>(num_corners_);
     const T *a = orders_[0].blurred, *b = orders_[1].blurred, *splatted = splatted_.data();
     for (int64_t i = 0; i < num_points(); ++i)
       for (int c = 0; c < width_; ++c, ++a, ++b, ++splatted)
-        kept[c] += double(*splatted) * double((*a + *b) * half);
+        association[c] += double(*splatted) * double((*a + *b) * half);
     for (int c = 0; c < channel_count_; ++c) {
-      filter_.kept[first + c] = kept[c];
-      double degree = 0;
-      for (const auto& degrees : tile_degrees_) degree += degrees[c];
-      filter_.degrees[first + c] = degree;
+      filter_.association[first + c] = association[c];
+      double volume = 0;
+      for (const auto& of_tile : tile_volumes_) volume += of_tile[c];
+      filter_.volume[first + c] = volume;
     }
   }
 
@@ -173,7 +173,7 @@ class ImageFilter {
   bool has_links_;
   const ImageLattice<T>& lattice_;
   std::vector<Buffer<T>> tile_rows_;          // (points of the tile, width): splatted, then blurred
-  std::vector<std::vector<T>> tile_degrees_;  // (width)
+  std::vector<std::vector<T>> tile_volumes_;  // (width)
   Buffer<T> splatted_;                        // (points + 1, width)
   Order orders_[2];                           // ascending, descending
   int64_t first_channel_ = 0;

@@ -107,9 +107,9 @@ struct Filter {
   int64_t num_channels;
   Blur blur;
   int num_threads;
-  const T* region;  // (N, P), or null
-  double* kept;     // (N, K): values' result
-  double* degrees;  // (N, K): region' result
+  const T* region;      // (N, P), or null
+  double* association;  // (N, K): values' result
+  double* volume;       // (N, K): region' result
 };
 
 // `build` fills an empty lattice, or returns false where the features are too large for their type

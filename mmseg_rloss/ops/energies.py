@@ -18,11 +18,11 @@ def densecrf_energy(
     segmentation: Segmentation, affinities: Lattice, *, normalize: bool = False
 ) -> Tensor:
     """``-sum_k S_k' A S_k``, or normalized ``sum_k S_k' A (R - S_k) / R' A R``, in [0, 1]."""
-    _, kept, degrees = segmentation.associate(affinities)
+    _, association, volume = segmentation.associate(affinities)
     if not normalize:
-        return kept.sum() / -len(segmentation)
+        return association.sum() / -len(segmentation)
     # The probabilities sum to R, so R'AR is the sum of the R'AS_k.
-    return cut_share(kept.sum(1), degrees.detach().sum(1)).sum() / len(segmentation)
+    return cut_share(association.sum(1), volume.detach().sum(1)).sum() / len(segmentation)
 
 
 def gated_energy(segmentation: Segmentation, affinities: Lattice, label: Tensor) -> Tensor:
@@ -39,25 +39,25 @@ def gated_energy(segmentation: Segmentation, affinities: Lattice, label: Tensor)
 
 def normalized_cut_energy(segmentation: Segmentation, affinities: Lattice) -> Tensor:
     """``sum_k S_k' A (R - S_k) / S_k' A R``: of each class, the share of its affinities cut."""
-    _, kept, degrees = segmentation.associate(affinities)
-    return cut_share(kept, degrees).sum() / len(segmentation)
+    _, association, volume = segmentation.associate(affinities)
+    return cut_share(association, volume).sum() / len(segmentation)
 
 
 def kernel_cut_energy(
     segmentation: Segmentation, affinities: Lattice, *, densecrf_weight: float = 1.0
 ) -> Tensor:
     """The normalized cut plus ``densecrf_weight`` times the normalized DenseCRF energy."""
-    _, kept, degrees = segmentation.associate(affinities)
-    cuts = cut_share(kept, degrees).sum(1)  # (N,)
-    energies = cuts + densecrf_weight * cut_share(kept.sum(1), degrees.detach().sum(1))
+    _, association, volume = segmentation.associate(affinities)
+    cuts = cut_share(association, volume).sum(1)  # (N,)
+    energies = cuts + densecrf_weight * cut_share(association.sum(1), volume.detach().sum(1))
     return energies.sum() / len(segmentation)
 
 
-def cut_share(kept: Tensor, total: Tensor) -> Tensor:
-    """``1 - kept / total``: which share of the affinities is cut; 0 where there are none.
+def cut_share(association: Tensor, volume: Tensor) -> Tensor:
+    """``1 - association / volume``: which share of the affinities is cut; 0 where there are none.
 
-    A total below the root of the smallest normal number counts as none: there, a quadratic form
+    A volume below the root of the smallest normal number counts as none: there, a quadratic form
     underflows.
     """
-    present = total > torch.finfo(total.dtype).tiny ** 0.5
-    return torch.where(present, 1 - kept / torch.where(present, total, 1), 0)
+    present = volume > torch.finfo(volume.dtype).tiny ** 0.5
+    return torch.where(present, 1 - association / torch.where(present, volume, 1), 0)

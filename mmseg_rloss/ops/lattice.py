@@ -26,8 +26,8 @@ class Associations(NamedTuple):
     """What :meth:`Lattice.associate` returns."""
 
     filtered: Tensor  # (N, K, *S): A V
-    kept: Tensor  # (N, K): V_k' A V_k
-    degrees: Tensor  # (N, K): R' A V_k
+    association: Tensor  # (N, K): V_k' A V_k
+    volume: Tensor  # (N, K): R' A V_k
 
 
 class Lattice:
@@ -363,10 +363,10 @@ def _save_associate(ctx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -
 
 
 def _associate_backward(
-    ctx, grad_filtered: Tensor | None, grad_kept: Tensor | None, grad_degrees: Tensor | None
+    ctx, grad_filtered: Tensor | None, grad_association: Tensor | None, grad_volume: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     planes, token, region, filtered = ctx.saved_tensors
-    grads = grad_filtered, grad_kept, grad_degrees
+    grads = grad_filtered, grad_association, grad_volume
     grad = _gradient_of_values(grads, filtered, region, planes, token, *ctx.bandwidths)
     return None, None, grad, None, None, None
 
@@ -378,7 +378,7 @@ def _gradient_of_values(
     *lattice: object,
 ) -> Tensor | None:
     """From the gradients of what ``associate`` returns, that of the values."""
-    grad_filtered, grad_kept, grad_degrees = grads
+    grad_filtered, grad_association, grad_volume = grads
     planes, token, *bandwidths = lattice
 
     def multiply(values: Tensor) -> Tensor:
@@ -388,10 +388,10 @@ def _gradient_of_values(
         return sums.view(*sums.shape, *(1 for _ in filtered.shape[2:]))
 
     parts = []
-    if grad_kept is not None:
-        parts.append(spread(2 * grad_kept) * filtered)
-    if grad_degrees is not None:
-        parts.append(spread(grad_degrees) * multiply(region.unsqueeze(1)))
+    if grad_association is not None:
+        parts.append(spread(2 * grad_association) * filtered)
+    if grad_volume is not None:
+        parts.append(spread(grad_volume) * multiply(region.unsqueeze(1)))
     if grad_filtered is not None:
         parts.append(multiply(grad_filtered))
     return functools.reduce(torch.add, parts) if parts else None
@@ -441,13 +441,13 @@ def _save_associate_logits(ctx, inputs: tuple, output: tuple[Tensor, Tensor, Ten
 
 
 def _associate_logits_backward(
-    ctx, grad_filtered: Tensor | None, grad_kept: Tensor | None, grad_degrees: Tensor | None
+    ctx, grad_filtered: Tensor | None, grad_association: Tensor | None, grad_volume: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     planes, token, logits, region, filtered = ctx.saved_tensors
-    if grad_kept is not None and grad_filtered is None and grad_degrees is None:
-        grad, factors = filtered, 2 * grad_kept  # nothing but A V is needed
+    if grad_association is not None and grad_filtered is None and grad_volume is None:
+        grad, factors = filtered, 2 * grad_association  # nothing but A V is needed
     else:
-        grads = grad_filtered, grad_kept, grad_degrees
+        grads = grad_filtered, grad_association, grad_volume
         grad = _gradient_of_values(grads, filtered, region, planes, token, *ctx.bandwidths)
         factors = None
     if grad is not None:

@@ -230,7 +230,7 @@ class SlowLattice {
 template <class T>
 struct Result {
   std::vector<T> filtered;
-  std::vector<double> kept, degrees;
+  std::vector<double> association, volume;
 };
 
 // Build and filter with an instruction set, twice on one lattice; false where the features are too
@@ -259,8 +259,8 @@ bool filter(int64_t number, const Call<T>& call, const InstructionSet& run, Resu
   std::swap(again, result.filtered);
   filter.result = result.filtered.data();
   filter.region = call.region.data();
-  filter.kept = result.kept.data();
-  filter.degrees = result.degrees.data();
+  filter.association = result.association.data();
+  filter.volume = result.volume.data();
   run.filter(lattice, filter);
   if (again != result.filtered) fail(number, "the second filtering gave another result");
   return true;
@@ -271,14 +271,15 @@ template <class T>
 void check_sums(int64_t number, const Call<T>& call, const Result<T>& result, int64_t image,
                 int64_t channel, double scale) {
   const int64_t size = call.num_pixels(), at = image * call.num_channels + channel;
-  double kept = 0, degree = 0;
+  double association = 0, volume = 0;
   for (int64_t p = 0; p < size; ++p) {
-    kept += double(call.values[at * size + p]) * result.filtered[at * size + p];
-    degree += double(call.region[image * size + p]) * result.filtered[at * size + p];
+    association += double(call.values[at * size + p]) * result.filtered[at * size + p];
+    volume += double(call.region[image * size + p]) * result.filtered[at * size + p];
   }
   const double tolerance = (sizeof(T) == 4 ? 2e-5 : 1e-13) * scale;
-  if (!(std::fabs(result.kept[at] - kept) <= tolerance)) fail(number, "values' result is wrong");
-  if (!(std::fabs(result.degrees[at] - degree) <= tolerance))
+  if (!(std::fabs(result.association[at] - association) <= tolerance))
+    fail(number, "values' result is wrong");
+  if (!(std::fabs(result.volume[at] - volume) <= tolerance))
     fail(number, "region' result is wrong");
 }
 

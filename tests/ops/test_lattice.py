@@ -192,8 +192,8 @@ def every_op():
     lattice, region = Lattice.from_image(photo(6, 5), **SIGMAS), torch.ones(1, 6, 5)
     return (
         lattice.filter,
-        lambda v: lattice.associate(v, region).kept,
-        lambda v: lattice.associate_logits(v, region, 1.0).kept,
+        lambda v: lattice.associate(v, region).association,
+        lambda v: lattice.associate_logits(v, region, 1.0).association,
         lambda v: scaled_probabilities(v, region, 1.0),
     )
 

@@ -130,14 +130,14 @@ def test_associate_sums_over_the_pixels(num_channels, memory_format):
     values = values.to(DEVICE).contiguous(memory_format=memory_format)
     region = torch.rand(2, 3, 9, device=DEVICE)
     lattice = triton_lattice.build(image, 20.0, 10.0)
-    filtered, kept, degrees = triton_lattice.associate(lattice, values, region)
+    filtered, association, volume = triton_lattice.associate(lattice, values, region)
     assert torch.equal(filtered, triton_lattice.filter(lattice, values, "both"))
     assert filtered.is_contiguous()
-    assert kept.shape == degrees.shape == (2, num_channels)
+    assert association.shape == volume.shape == (2, num_channels)
     expected = (values * filtered).double().sum((2, 3))
-    assert relative_error(kept.double(), expected) < TOLERANCE
+    assert relative_error(association.double(), expected) < TOLERANCE
     expected = (region.unsqueeze(1) * filtered).double().sum((2, 3))
-    assert relative_error(degrees.double(), expected) < TOLERANCE
+    assert relative_error(volume.double(), expected) < TOLERANCE
 
 
 def test_more_points_than_expected(monkeypatch):
@@ -249,11 +249,11 @@ def test_what_the_kernels_cannot_goes_to_plain_pytorch(case):
         warnings.simplefilter("error", UserWarning)  # and not those of the interpreter
         lattice = triton_lattice.build(features, 1.0, None)
         result = triton_lattice.filter(lattice, values, "both")
-        filtered, kept, degrees = triton_lattice.associate(lattice, values, region)
+        filtered, association, volume = triton_lattice.associate(lattice, values, region)
     torch.testing.assert_close(result, expected, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(filtered, expected, rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(kept, (values * expected).sum(2))
-    torch.testing.assert_close(degrees, (region.unsqueeze(1) * expected).sum(2))
+    torch.testing.assert_close(association, (values * expected).sum(2))
+    torch.testing.assert_close(volume, (region.unsqueeze(1) * expected).sum(2))
 
 
 def test_infinite_features_are_refused():

@@ -82,10 +82,10 @@ def associate(
     source = values.to(lattice.dtype).contiguous()
     region = region.to(lattice.dtype).contiguous()
     result = torch.empty_like(source)
-    kept, degrees = (torch.empty(values.shape[:2], dtype=torch.float64) for _ in range(2))
+    association, volume = (torch.empty(values.shape[:2], dtype=torch.float64) for _ in range(2))
     lattice.native.associate(
         *(source.flatten(2).numpy(), region.flatten(1).numpy(), result.flatten(2).numpy()),
-        *(kept.numpy(), degrees.numpy()),
+        *(association.numpy(), volume.numpy()),
         *(num_threads(), instruction_set or instruction_sets()[-1]),
     )
-    return result.to(values.dtype), kept.to(values.dtype), degrees.to(values.dtype)
+    return result.to(values.dtype), association.to(values.dtype), volume.to(values.dtype)

@@ -67,12 +67,12 @@ def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor,
 
     Returns:
         The filtered values (N, K, *S); ``values' filtered`` (N, K), which is kept within each
-        channel; ``region' filtered`` (N, K), the degrees.
+        channel; ``region' filtered`` (N, K), the volume.
     """
     filtered = filter(lattice, values, BLUR_BOTH)
-    kept = (values * filtered).flatten(2).sum(2)
-    degrees = (region.unsqueeze(1) * filtered).flatten(2).sum(2)
-    return filtered, kept, degrees
+    association = (values * filtered).flatten(2).sum(2)
+    volume = (region.unsqueeze(1) * filtered).flatten(2).sum(2)
+    return filtered, association, volume
 
 
 def _outgrow_type(features: Tensor) -> bool:

@@ -162,8 +162,8 @@ def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor,
         backend, device, twin = lattice.as_twin()
         sums = backend.associate(twin, values.to(device), region.to(device))
         return tuple(tensor.to(values.device) for tensor in sums)
-    kept, degrees = sums.sum(dim=3)
-    return filtered, kept, degrees.clone()  # an op must not return views of one tensor
+    association, volume = sums.sum(dim=3)
+    return filtered, association, volume.clone()  # an op must not return views of one tensor
 
 
 def points_of(lattice: Lattice) -> Points | None:

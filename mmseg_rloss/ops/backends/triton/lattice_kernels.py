@@ -354,13 +354,13 @@ def slice_kernel(
     if sums is not None:
         at = image * values_image_stride + channel * values_channel_stride
         at += (pixel.to(tl.int64) * values_pixel_stride)[:, None]
-        kept = tl.sum(tl.load(values + at, mask, 0.0) * result, axis=0)[None, :]
+        association = tl.sum(tl.load(values + at, mask, 0.0) * result, axis=0)[None, :]
         inner = tl.load(region + image * num_pixels + pixel, inside, 0.0)
-        degree = tl.sum(inner[:, None] * result, axis=0)[None, :]
+        volume = tl.sum(inner[:, None] * result, axis=0)[None, :]
         sums += image * sums_image_stride + tl.program_id(0) % tl.cdiv(num_pixels, PIXELS)
         sums += channel.to(tl.int64) * sums_channel_stride
-        tl.store(sums, kept, is_channel)
-        tl.store(sums + sums_side_stride, degree, is_channel)
+        tl.store(sums, association, is_channel)
+        tl.store(sums + sums_side_stride, volume, is_channel)
 
 
 @triton.jit
