@@ -41,7 +41,7 @@ def output_picture(text: str) -> Path:
     """Argparse's type for a picture that Matplotlib is to write.
 
     Raises:
-        argparse.ArgumentTypeError: it could not be written, or its name tells no format.
+        argparse.ArgumentTypeError: it could not be written, or its name has no known suffix.
     """
     path = output_file(text)
     if path.is_dir():

@@ -85,7 +85,7 @@ class ImageProvider:
         region_of_interest = regions_of_interest(inputs, data_samples)
         tags = image_tags(inputs, data_samples)
         scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor, tags)
-        # A quarter of the pixels tells as much as all.
+        # A quarter of the pixels says as much as all of them.
         scale_factor = 0.5 if min(scene.size) > 1 else 1.0
         self._check_range(scene.image(scale_factor), scene.region(scale_factor, inputs))
         for loss in self._losses:
@@ -112,7 +112,7 @@ def find_segmentor(model: nn.Module) -> BaseModel:
 
 
 def regions_of_interest(inputs: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor:
-    """Tell the pixels of a batch that show a photo.
+    """The pixels of a batch that show an image.
 
     They are those of ``gt_roi``, which PackScribbleInputs packs, or else the whole of each image
     as its pipeline left it (``img_shape``); the padding of the batch is outside.
@@ -129,7 +129,7 @@ def regions_of_interest(inputs: Tensor, data_samples: Sequence[SegDataSample]) -
 
 
 def image_tags(inputs: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor | None:
-    """Tell which labels the images of a batch may show, as LoadImageTags has noted.
+    """The labels that the images of a batch may show, as noted by LoadImageTags.
 
     Args:
         inputs: (N, C, H, W) batch as the network gets it.

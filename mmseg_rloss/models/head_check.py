@@ -1,4 +1,4 @@
-"""Tells, before training, which heads would never use a loss that needs the photo."""
+"""Finds, before training, the heads that would never call a loss that needs the image."""
 
 from __future__ import annotations
 

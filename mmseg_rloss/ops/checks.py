@@ -202,7 +202,7 @@ def check_energy_maps(maps: Mapping[str, Tensor], scale_factor: float) -> None:
 
 
 def check_tags(image_tags: Tensor, segmentation: Tensor) -> None:
-    """Raise unless the tags tell of each image and class whether the image may show the class."""
+    """Raise unless the tags say of each image and class whether the image may show the class."""
     if not isinstance(image_tags, Tensor) or image_tags.dtype != torch.bool:
         kind = getattr(image_tags, "dtype", type(image_tags).__name__)
         raise TypeError(f"image_tags must be a torch.Tensor of bool, not {kind}")

@@ -203,7 +203,7 @@ def bilateral_filter(
 
     Returns:
         (N, K, H, W) filtered values, of the type and on the device of ``values``, differentiable
-        in ``values`` by the exact adjoint. :meth:`Lattice.from_image` tells the affinities.
+        in ``values`` by the exact adjoint. :meth:`Lattice.from_image` defines the affinities.
 
     Raises:
         TypeError: An argument is no tensor, ``values`` is not of floating point, or a bandwidth

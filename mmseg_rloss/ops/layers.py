@@ -75,7 +75,7 @@ def densecrf_loss(
     Raises:
         TypeError: A tensor has the wrong type.
         ValueError: Sizes do not match, or a parameter or a map is out of its range, at the scale
-            of the energy. On a GPU, which is not waited for, a map's range is told by a later call.
+            of the energy. On a GPU, which is not waited for, a later call raises it.
     """
     check_flag("normalize", normalize)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)

@@ -18,7 +18,7 @@ GREY_LEVELS = (0.0, 255.0)
 _DARKEST = 16.0
 # Of a grey level, after normalising in float32 and back; of a softmax in half precision.
 _ROUNDING_ERROR = 0.01
-# Of an image with more values, every fourth pixel tells as much as all.
+# Of an image with more values, every fourth pixel says as much as all.
 _SAMPLED = 1 << 16
 
 _WRONG_IMAGE = """\
@@ -58,8 +58,7 @@ class RangeCheck:
     have whole grey levels, images of 0-1 and normalised ones have not. Nothing counts outside the
     region, whose weights are from 0 to 1.
 
-    On a GPU nothing waits for the device: what is wrong with a batch is told when one of the next
-    comes.
+    On a GPU nothing waits for the device: a batch that is wrong raises when a later one comes.
 
     Args:
         value_range: The least and the largest value of the images; None lets all of them pass.
@@ -108,7 +107,7 @@ class RangeCheck:
         self._pending.append((on_host, ready))
 
     def tell(self, *, wait: bool) -> None:
-        """Raise for what was wrong with the batches before, if it has not been told yet.
+        """Raise for what was wrong with earlier batches, if nothing has been raised yet.
 
         Args:
             wait: Whether to wait for a GPU that has not looked at them all.
@@ -245,5 +244,5 @@ def shared_range_check(
     image_name: str = "image",
     probabilities_name: str = "segmentation",
 ) -> RangeCheck:
-    """A check of each kind for each device: what it has not told yet, it tells at its next call."""
+    """A check of each kind for each device: what it has found, its next call raises."""
     return RangeCheck(value_range, image_name=image_name, probabilities_name=probabilities_name)

@@ -30,7 +30,7 @@ def draw_densecrf(
     seg_label: Tensor | None = None,
     image_tags: Tensor | None = None,
 ) -> Figure:
-    """Draw the prediction over the photo, the loss, and its gradient for the classes present.
+    """Draw the prediction over the image, the loss, and its gradient for the classes present.
 
     The heat maps show the gradient with respect to the probability of a class, with the sign
     turned: how strongly neighbours of like colour pull a pixel towards that class.
@@ -39,7 +39,7 @@ def draw_densecrf(
         losses: A row is drawn for each; they differ in their kind or parameters.
         image: (C, H, W), 0-255, RGB if C is 3.
         probabilities: (K, H, W), of floating point.
-        region_of_interest: (H, W), 1 on the pixels that show the photo, 0 elsewhere.
+        region_of_interest: (H, W), 1 on the pixels that show the image, 0 elsewhere.
         classes: The names of the K classes.
         palette: uint8 (K, 3), RGB.
         seg_label: (H, W) or (1, H, W) labels for the losses that take them, 255 where there is
@@ -109,7 +109,7 @@ def figure_to_array(figure: Figure) -> np.ndarray:
 def _loss_and_gradient(
     loss: EnergyLayer, image: Tensor, probabilities: Tensor, *maps: Tensor
 ) -> tuple[float, Tensor]:
-    """The loss of one photo and its (K, H, W) gradient with respect to the probabilities."""
+    """The loss of one image and its (K, H, W) gradient with respect to the probabilities."""
     with torch.enable_grad():
         probabilities = probabilities.detach().requires_grad_()
         value = loss(image[None], probabilities[None], *(tensor[None] for tensor in maps))

@@ -12,7 +12,7 @@ def overlay_labels(
 ) -> np.ndarray:
     """Lay the colours of a label map over a photo; unlabelled pixels (255) show the photo alone.
 
-    Of the photo only the brightness shines through, so that the colours are those of the palette.
+    Only the brightness of the photo shines through, so the colours are those of the palette.
 
     Args:
         photo (np.ndarray): uint8 of shape (H, W, 3), RGB.

@@ -25,9 +25,9 @@ from ..provide_images import find_segmentor
 
 @HOOKS.register_module()
 class DenseCRFVisualizationHook(Hook):
-    """Show a figure of every RegularizedLoss by the Runner's visualizer, time and again.
+    """Show a figure of every RegularizedLoss in the Runner's visualizer, at regular intervals.
 
-    It is :func:`~mmseg_rloss.visualization.draw_densecrf` of the first photo of the batch as the
+    It is :func:`~mmseg_rloss.visualization.draw_densecrf` of the first image of the batch as the
     loss got it: cropped, mirrored, with the region of interest. The visualizer's backends decide
     where it goes: LocalVisBackend writes ``vis_data/vis_image``, TensorboardVisBackend shows it
     among the images.

@@ -28,9 +28,9 @@ _providers: WeakKeyDictionary[BaseModel, ImageProvider] = WeakKeyDictionary()
 class ProvideImagesHook(Hook):
     """Hand every RegularizedLoss the images and their region of interest while training lasts.
 
-    See :func:`~mmseg_rloss.engine.provide_images`. It also tells at the start of the training if
-    a head cannot use the loss, padding would pass for photo or files cannot be used, and after the
-    first iteration if a loss was never called.
+    See :func:`~mmseg_rloss.engine.provide_images`. It also stops the training at the start if
+    a head cannot use the loss or files cannot be used, warns if padding would count as image, and
+    stops after the first iteration if a loss was never called.
 
     Args:
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.

@@ -1,4 +1,4 @@
-"""Lets the cross entropy go first."""
+"""Cross entropy alone for the first iterations."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..provide_images import find_segmentor
 
 @HOOKS.register_module()
 class RegularizedLossWarmupHook(Hook):
-    """Hold back the losses over all pixels until the network has learnt from the labelled ones.
+    """Suspend the regularized losses until the network has learnt from the labelled pixels.
 
-    Up to then they are 0, as the log tells, and filter nothing. As long as a network knows nothing
-    of the classes, these losses pull whole regions towards whichever class happens to be ahead.
+    Until then they are 0, also in the log, and filter nothing. While a network knows nothing of the
+    classes, these losses pull whole regions towards whichever class happens to be ahead.
 
     Args:
         iters: Number of iterations by cross entropy alone.

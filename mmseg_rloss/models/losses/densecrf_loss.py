@@ -11,11 +11,11 @@ from .regularized_loss import RegularizedLoss
 
 @MODELS.register_module()
 class DenseCRFLoss(RegularizedLoss):
-    """Energy of the relaxed dense CRF over all pixels of the photo (Tang et al., ECCV 2018).
+    """Energy of the relaxed dense CRF over all pixels of the image (Tang et al., ECCV 2018).
 
     Args:
         loss_weight: Factor of the energy; by default 1.5e-9, the original's, or 1.5 where it is
-            normalized (docs/parameters.md tells why). Unless it is normalized, the energy is
+            normalized (docs/parameters.md says why). Unless it is normalized, the energy is
             negative and grows with the square of the number of pixels within the bandwidths.
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees.

@@ -11,7 +11,7 @@ from .regularized_loss import RegularizedLoss
 
 @MODELS.register_module()
 class NormalizedCutLoss(RegularizedLoss):
-    """Normalized cut over all pixels of the photo (Tang et al., CVPR 2018).
+    """Normalized cut over all pixels of the image (Tang et al., CVPR 2018).
 
     Args:
         loss_weight: Factor of the cut, which is from 0 to the number of classes.

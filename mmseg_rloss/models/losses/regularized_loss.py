@@ -1,4 +1,4 @@
-"""What the losses over all pixels of the photo share, as MMSegmentation's heads call them."""
+"""The base of the regularized losses, as MMSegmentation's heads call them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ checkpointing (torch.utils.checkpoint), which repeats the forward on the way bac
 backbone alone, for which MMSegmentation's backbones have with_cp=True."""
 
 _NO_IMAGES = """\
-{loss} has no images: MMSegmentation passes logits and labels to a loss, not the photo.
+{loss} has no images: MMSegmentation passes logits and labels to a loss, not the image.
 Add to the config
 
     custom_imports = dict(imports=['mmseg_rloss'])

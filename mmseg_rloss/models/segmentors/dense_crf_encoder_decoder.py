@@ -23,7 +23,7 @@ _PREDICT_SCORES = (MaskFormerHead, Mask2FormerHead, SideAdapterCLIPHead)
 class DenseCRFMixin:
     """Refines the logits that a segmentor of MMSegmentation infers, before it scales them back.
 
-    The CRF works at the size at which the network sees the photo; padding takes no part. It has no
+    The CRF works at the size at which the network sees the image; padding is left out. It has no
     weights: any checkpoint of the segmentor without it loads, and the training is the same. What
     :func:`~mmseg_rloss.ops.dense_crf_inference` returns becomes the ``seg_logits``: the
     logarithms of the probabilities, or the log-odds of a head with one channel.
@@ -60,7 +60,7 @@ class DenseCRFMixin:
         if not isinstance(dense_crf, (Mapping, NoneType)):
             raise TypeError(f"dense_crf must be a dict or None, not {dense_crf!r}")
         self.dense_crf = dict(dense_crf or {})
-        # Tells of a mistake in the parameters now, not after an epoch, when it first predicts.
+        # A mistake in the parameters fails now, not after an epoch, at the first prediction.
         dense_crf_inference(torch.zeros(1, 1, 1, 1), torch.ones(1, 2, 1, 1) / 2, **self.dense_crf)
         self._check_range = LoadedRangeCheck(value_range)
 
@@ -80,13 +80,13 @@ class DenseCRFMixin:
         everywhere = inputs.new_ones(len(inputs), *inputs.shape[2:])
         images = scene_of(inputs, everywhere, self.data_preprocessor).image()
         for image, logits, metainfo in zip(images, refined, batch_img_metas, strict=True):
-            rows, columns = _extent_of_photo(metainfo, inputs.shape[2:])
+            rows, columns = _extent_of_image(metainfo, inputs.shape[2:])
             inside = slice(None), rows, columns
             logits[inside] = self._refine(image[inside][None], logits[inside][None])[0]
         return refined
 
     def _refine(self, image: Tensor, logits: Tensor) -> Tensor:
-        """(1, K, h, w) of a photo (1, C, h, w) without padding."""
+        """(1, K, h, w) of an image (1, C, h, w) without padding."""
         self._check_range(image, torch.ones_like(image[:, 0]))
         self._check_range.tell(wait=True)
         probabilities = dense_crf_inference(
@@ -95,7 +95,7 @@ class DenseCRFMixin:
         return to_logits(probabilities, num_channels=logits.shape[1])
 
 
-def _extent_of_photo(metainfo: dict[str, Any], size: Sequence[int]) -> tuple[slice, slice]:
+def _extent_of_image(metainfo: dict[str, Any], size: Sequence[int]) -> tuple[slice, slice]:
     """The rows and columns that ``BaseSegmentor.postprocess_result`` will keep."""
     padding = metainfo.get("img_padding_size", metainfo.get("padding_size", (0, 0, 0, 0)))
     left, right, top, bottom = padding

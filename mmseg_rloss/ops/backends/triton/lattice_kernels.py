@@ -229,7 +229,7 @@ def splat_kernel(
     It walks along STRIPS strips of LENGTH neighbouring pixels. While they share a lattice point,
     their sum stays in registers; it is added to the point when the next pixel has another. It is
     added as an integer, in steps of a quantum, because integers sum up to the same in any order;
-    ``_quantum_exponent`` tells their precision.
+    ``_quantum_exponent`` gives their precision.
 
     Channels go in eights, which fill memory transactions. On the middle axis, the eights come to
     lie in the registers of a thread, and four strips fill the 32 threads of a warp.
