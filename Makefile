@@ -11,7 +11,7 @@ PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-onedl fuzz fuzz-files mutate lint clean
+.PHONY: help setup train test test-onedl fuzz fuzz-files mutate lint wheels clean
 
 help:
 	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
@@ -22,6 +22,7 @@ help:
 	@echo 'make fuzz-files  give 5,000 damaged files to every tool that reads files (10 minutes)'
 	@echo 'make mutate      break the package in small ways and see that the tests notice (minutes)'
 	@echo 'make lint        check the Python code, its format and its types'
+	@echo 'make wheels      build and try the sdist and a wheel for every Python at hand, into dist/'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
 
@@ -51,8 +52,11 @@ lint: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+wheels:
+	packaging/build.sh
+
 clean:
-	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-onedl build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find mmseg_rloss -name '*.so' -delete
 
 # An environment is made in two steps, each with a stamp: what it needs, then this package, which
@@ -71,5 +75,5 @@ clean:
 
 %/.package: %/.requirements setup.py pyproject.toml $(wildcard csrc/* csrc/*/*)
 	@echo 'Compiling the extension'
-	@$(PIP) --no-build-isolation --no-deps --editable .
+	@MMSEG_RLOSS_EXTENSION=require $(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
