@@ -10,8 +10,12 @@ PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 # PyTorch's in each would only wait for the other's.
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
+# Schemas come with the package: nothing is downloaded.
+SCHEMA = .venv/bin/check-jsonschema --builtin-schema vendor.
+
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-onedl fuzz fuzz-files mutate lint wheels clean
+.PHONY: help setup train test test-onedl fuzz fuzz-files mutate coverage lint docs \
+	wheels clean
 
 help:
 	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
@@ -21,7 +25,9 @@ help:
 	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
 	@echo 'make fuzz-files  give 5,000 damaged files to every tool that reads files (10 minutes)'
 	@echo 'make mutate      break the package in small ways and see that the tests notice (minutes)'
-	@echo 'make lint        check the Python code, its format and its types'
+	@echo 'make coverage    run all tests and fail where they reach less than 95 % of the package'
+	@echo 'make lint        check the code, its format, its types, and the files that services read'
+	@echo 'make docs        build the site of the documentation into build/docs; dead links fail'
 	@echo 'make wheels      build and try the sdist and a wheel for every Python at hand, into dist/'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
@@ -47,10 +53,22 @@ fuzz-files: setup
 mutate: setup
 	.venv/bin/python tests/mutation/mutate.py $(ARGS)
 
+coverage: setup
+	$(PYTEST) --cov --cov-report term:skip-covered --cov-fail-under 95 $(ARGS)
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/clang-format --dry-run -Werror $(wildcard csrc/*.?pp csrc/*/*.?pp tests/fuzz/*.cpp)
+	$(SCHEMA)github-workflows .github/workflows/*.yml
+	$(SCHEMA)github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)citation-file-format CITATION.cff
+
+docs: setup
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	.venv/bin/mkdocs build --quiet --strict
 
 wheels:
 	packaging/build.sh
