@@ -1,5 +1,5 @@
-# `make help` lists what there is to make. Everything runs in environments of its own, .venv and
-# .venv-onedl; nothing outside this folder is touched.
+# `make help` lists what there is to make. Everything runs in environments of its own, .venv,
+# .venv-onedl and .venv-docs; nothing outside this folder is touched.
 PYTHON ?= python3
 
 # pip reports what it does to a person at a terminal; to a log, errors alone.
@@ -66,16 +66,22 @@ lint: setup
 	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA)citation-file-format CITATION.cff
 
-docs: setup
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
-	.venv/bin/mkdocs build --quiet --strict
+docs: .venv-docs/.requirements
+	rm -rf build/docs-source && mkdir -p build/docs-source
+	cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs configs build/docs-source
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 wheels:
 	packaging/build.sh
 
 clean:
-	rm -rf .venv .venv-onedl build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-onedl .venv-docs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find mmseg_rloss -name '*.so' -delete
+
+.venv-docs/.requirements: requirements/docs.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(PIP) -r $<
+	@touch $@
 
 # An environment is made in two steps, each with a stamp: what it needs, then this package, which
 # is compiled again when its C++ code changes.
