@@ -1,5 +1,5 @@
-# `make help` lists what there is to make. Everything runs in environments of its own, .venv and
-# .venv-onedl; nothing outside this folder is touched.
+# `make help` lists what there is to make. Everything runs in environments of its own, .venv,
+# .venv-onedl and .venv-docs; nothing outside this folder is touched.
 PYTHON ?= python3
 
 # pip reports what it does to a person at a terminal; to a log, errors alone.
@@ -10,8 +10,12 @@ PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 # PyTorch's in each would only wait for the other's.
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
+# Schemas come with the package: nothing is downloaded.
+SCHEMA = .venv/bin/check-jsonschema --builtin-schema vendor.
+
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-onedl fuzz fuzz-files mutate lint clean
+.PHONY: help setup train test test-onedl fuzz fuzz-files mutate coverage lint docs \
+	wheels clean
 
 help:
 	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
@@ -21,7 +25,10 @@ help:
 	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
 	@echo 'make fuzz-files  give 5,000 damaged files to every tool that reads files (10 minutes)'
 	@echo 'make mutate      break the package in small ways and see that the tests notice (minutes)'
-	@echo 'make lint        check the Python code, its format and its types'
+	@echo 'make coverage    run all tests and fail where they reach less than 95 % of the package'
+	@echo 'make lint        check the code, its format, its types, and the files that services read'
+	@echo 'make docs        build the site of the documentation into build/docs; dead links fail'
+	@echo 'make wheels      build and try the sdist and a wheel for every Python at hand, into dist/'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
 
@@ -46,14 +53,35 @@ fuzz-files: setup
 mutate: setup
 	.venv/bin/python tests/mutation/mutate.py $(ARGS)
 
+coverage: setup
+	$(PYTEST) --cov --cov-report term:skip-covered --cov-fail-under 95 $(ARGS)
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/clang-format --dry-run -Werror $(wildcard csrc/*.?pp csrc/*/*.?pp tests/fuzz/*.cpp)
+	$(SCHEMA)github-workflows .github/workflows/*.yml
+	$(SCHEMA)github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)citation-file-format CITATION.cff
+
+docs: .venv-docs/.requirements
+	rm -rf build/docs-source && mkdir -p build/docs-source
+	cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs configs build/docs-source
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+wheels:
+	packaging/build.sh
 
 clean:
-	rm -rf .venv .venv-onedl build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-onedl .venv-docs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find mmseg_rloss -name '*.so' -delete
+
+.venv-docs/.requirements: requirements/docs.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(PIP) -r $<
+	@touch $@
 
 # An environment is made in two steps, each with a stamp: what it needs, then this package, which
 # is compiled again when its C++ code changes.
@@ -71,5 +99,5 @@ clean:
 
 %/.package: %/.requirements setup.py pyproject.toml $(wildcard csrc/* csrc/*/*)
 	@echo 'Compiling the extension'
-	@$(PIP) --no-build-isolation --no-deps --editable .
+	@MMSEG_RLOSS_EXTENSION=require $(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@

@@ -1,12 +1,21 @@
-"""Builds the compiled kernels; everything else about the package is in pyproject.toml."""
+"""Builds the compiled kernels; everything else about the package is in pyproject.toml.
+
+The environment variable MMSEG_RLOSS_EXTENSION says what becomes of the kernels: by default the
+package is built without them where they cannot be compiled, and runs in plain PyTorch then, many
+times slower. With ``require`` that is an error; with ``none`` they are left out.
+"""
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.errors import CompileError
 
 # Products are not fused with sums, so that every instruction set gives the same bits. Sums are not
 # reordered and infinities stay, whatever the environment asks for: the filter would be wrong. The
@@ -19,6 +28,59 @@ INEXACT = re.compile(
     r"|reciprocal-math|no-signed-zeros|fp-model=fast|fp-contract=\w+)"
 )
 
+
+class BuildKernels(build_ext):
+    """Says what it means if the kernels cannot be compiled."""
+
+    def build_extension(self, ext):
+        try:
+            if self.compiler.compiler_type == "msvc":
+                raise CompileError("they need the vector types of GCC or Clang, not MSVC")
+            super().build_extension(ext)
+        except Exception as error:
+            print(
+                f"The kernels of mmseg_rloss cannot be compiled: {error}. Without them it runs in "
+                "plain PyTorch, many times slower. Install a C++17 compiler (g++ or clang++) and "
+                "build it again.",
+                file=sys.stderr,
+            )
+            raise  # setuptools goes on where the extension is optional
+
+
+class BuildModules(build_py):
+    """Adds the configs to a wheel. In an editable installation they are found in the project."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        folder = Path(self.build_lib) / "mmseg_rloss" / ".mim"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree("configs", folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy("model-index.yml", folder)
+
+
+def kernels(choice: str) -> list[Pybind11Extension]:
+    if choice not in ("", "require", "none"):
+        raise SystemExit(
+            f"MMSEG_RLOSS_EXTENSION is {choice!r}, but must be 'require', 'none' or not set"
+        )
+    if choice == "none":
+        return []
+    return [
+        Pybind11Extension(
+            "mmseg_rloss.ops.backends._native",
+            sorted(map(str, Path("csrc").rglob("*.cpp"))),
+            depends=sorted(map(str, Path("csrc").rglob("*.hpp"))),
+            include_dirs=["csrc"],
+            cxx_std=17,
+            extra_compile_args=FLAGS,
+            extra_link_args=EXACT,  # GCC's start-up code of -ffast-math flushes small numbers to 0
+            optional=choice != "require",
+        )
+    ]
+
+
 for variable in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"):
     if flags := INEXACT.search(os.environ.get(variable, "")):
         print(
@@ -29,15 +91,6 @@ for variable in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"):
 
 ParallelCompile("MMSEG_RLOSS_BUILD_JOBS", default=0).install()
 setup(
-    ext_modules=[
-        Pybind11Extension(
-            "mmseg_rloss.ops.backends._native",
-            sorted(map(str, Path("csrc").rglob("*.cpp"))),
-            depends=sorted(map(str, Path("csrc").rglob("*.hpp"))),
-            include_dirs=["csrc"],
-            cxx_std=17,
-            extra_compile_args=FLAGS,
-            extra_link_args=EXACT,  # GCC's start-up code of -ffast-math flushes small numbers to 0
-        )
-    ],
+    ext_modules=kernels(os.environ.get("MMSEG_RLOSS_EXTENSION", "")),
+    cmdclass={"build_ext": BuildKernels, "build_py": BuildModules},
 )

@@ -6,36 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import registration
-from .ops import (
-    DenseCRFLoss,
-    DenseEnergyLoss,
-    KernelCutLoss,
-    NormalizedCutLoss,
-    SelfLabelLoss,
-    dense_energy_loss,
-    densecrf_loss,
-    kernel_cut_loss,
-    normalized_cut_loss,
-    self_label_loss,
-)
+from .ops import layers
+from .ops.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .engine import provide_images  # noqa: F401
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "DenseCRFLoss",
-    "DenseEnergyLoss",
-    "KernelCutLoss",
-    "NormalizedCutLoss",
-    "SelfLabelLoss",
-    "dense_energy_loss",
-    "densecrf_loss",
-    "kernel_cut_loss",
-    "normalized_cut_loss",
-    "self_label_loss",
-]
+__all__ = [*layers.__all__]
 
 _SUBPACKAGES = ("datasets", "engine", "models", "visualization")
 

@@ -15,3 +15,43 @@ def test_every_promise_of_robustness_has_its_test():
     for file, test in (match.groups() for match in named if match):
         source = (ROOT / "tests" / file).read_text(encoding="utf-8")
         assert f"def {test}(" in source, f"{file}::{test} is named, but not there"
+
+
+PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "configs/README")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Those of a page's headings, as the sites that show it make them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere():
+    dead = []
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+            if re.match(r"https?://", link):
+                continue
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                dead.append(f"{page.relative_to(ROOT)}: {link}")
+    assert not dead
+
+
+def test_every_page_is_found_from_the_first_one():
+    found, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page not in found:
+            found.add(page)
+            links = re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", page.read_text(encoding="utf-8"))
+            waiting += [page.parent / link for link in links]
+    generated = ROOT / "docs" / "api.md"  # shown by the site alone
+    assert {page.resolve() for page in PAGES} - {generated} == found

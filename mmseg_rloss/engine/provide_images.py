@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from ..models.data_preprocessor import LoadedRangeCheck, scene_of
 from ..models.losses import RegularizedLoss
-from ..ops.energies import UNLABELLED
 from ..ops.ranges import GREY_LEVELS
+from ..ops.segmentation import UNLABELLED
 
 
 def provide_images(

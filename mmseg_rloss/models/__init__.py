@@ -2,23 +2,12 @@
 
 import mmseg  # noqa: F401  # before this package: it has all of them imported
 
-from .losses import (
-    DenseCRFLoss,
-    DenseEnergyLoss,
-    KernelCutLoss,
-    NormalizedCutLoss,
-    RegularizedLoss,
-    SelfLabelLoss,
-)
+from . import losses
+from .losses import *  # noqa: F403
 from .segmentors import DenseCRFCascadeEncoderDecoder, DenseCRFEncoderDecoder
 
 __all__ = [
+    *losses.__all__,
     "DenseCRFCascadeEncoderDecoder",
     "DenseCRFEncoderDecoder",
-    "DenseCRFLoss",
-    "DenseEnergyLoss",
-    "KernelCutLoss",
-    "NormalizedCutLoss",
-    "RegularizedLoss",
-    "SelfLabelLoss",
 ]

@@ -7,6 +7,8 @@ from torch import Tensor
 from .lattice import Associations, Lattice
 from .probabilities import scaled_probabilities
 
+UNLABELLED = 255  # the label of pixels without one
+
 
 class Segmentation:
     """Class probabilities within a region of interest.

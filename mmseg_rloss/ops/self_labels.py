@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .energies import UNLABELLED
 from .lattice import Lattice
 from .mean_field import MIN_PROBABILITY
-from .segmentation import Segmentation
+from .segmentation import UNLABELLED, Segmentation
 
 # Of the mean field. The weight is pydensecrf's; more iterations change next to nothing.
 _PAIRWISE_WEIGHT = 10.0

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...ops import DenseEnergyLoss as DenseEnergyLayer
 from ...ops.checks import check_finite
-from ...ops.energies import UNLABELLED
+from ...ops.segmentation import UNLABELLED
 from .regularized_loss import RegularizedLoss, is_unlabelled, scale_label
 
 

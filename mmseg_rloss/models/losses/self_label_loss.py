@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...ops import SelfLabelLoss as SelfLabelLayer
 from ...ops.checks import check_finite
-from ...ops.energies import UNLABELLED
+from ...ops.segmentation import UNLABELLED
 from .regularized_loss import RegularizedLoss, is_unlabelled, scale_label
 
 

@@ -27,8 +27,9 @@ def select(device: torch.device) -> ModuleType:
     if not native.is_available():
         _warn_once(
             "mmseg_rloss runs in plain PyTorch, many times slower than its compiled kernels: "
-            "the extension is not built for this Python. Build it with `make setup`, or with "
-            "`pip install --no-build-isolation -e .` in the project's folder."
+            "the extension is not built for this Python. Install a C++17 compiler and build it: "
+            "with `make setup` in the project's folder, elsewhere with `pip install "
+            "--force-reinstall --no-deps --no-cache-dir --no-binary mmseg-rloss mmseg-rloss`."
         )
         return reference
     return native

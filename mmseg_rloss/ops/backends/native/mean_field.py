@@ -44,8 +44,9 @@ def infer(
 
 
 def _is_compiled(lattice: object, dtype: torch.dtype) -> bool:
-    is_native = isinstance(lattice, lattices.Lattice)
-    return is_native and lattice.dtype == dtype and not lattice.native.has_links
+    if not isinstance(lattice, lattices.Lattice):
+        return False
+    return lattice.dtype == dtype and not lattice.native.has_links
 
 
 def _norms(lattice: lattices.Lattice, like: Tensor, instruction_set: str | None) -> np.ndarray:
