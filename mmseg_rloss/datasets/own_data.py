@@ -1,4 +1,4 @@
-"""Looks at the files of data sets of one's own, as PascalScribbleDataset looks at its own."""
+"""Looks at the files of data sets of one's own, as ScribbleDataset looks at its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from .file_check import DatasetFilesError, check_files
 from .label_png import UNLABELLED
-from .pascal_scribble import PascalScribbleDataset
+from .scribble_dataset import ScribbleDataset
 from .transforms.label_check import pipelines
 from .transforms.loading import LoadRegionOfInterest
 
@@ -79,7 +79,7 @@ def _region_of(dataset: BaseSegDataset) -> LoadRegionOfInterest | None:
 
 def _check_files(dataset: BaseSegDataset, scribbles: bool, ignore_index: int, owner: str) -> None:
     classes = dataset.METAINFO.get("classes") or dataset.metainfo.get("classes")
-    looked_at = isinstance(dataset, PascalScribbleDataset)
+    looked_at = isinstance(dataset, ScribbleDataset)
     if looked_at or dataset.backend_args or not 0 < len(classes or ()) <= UNLABELLED:
         return
     steps = next(pipelines(dataset))

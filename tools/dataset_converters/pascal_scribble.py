@@ -11,7 +11,6 @@ import argparse
 import io
 import lzma
 import math
-import os
 import re
 import shutil
 import signal
@@ -35,6 +34,7 @@ from mmseg_rloss.command_line import (
 )
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
+from mmseg_rloss.datasets.image_folder import regular_files
 from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, standardize, write_label_png
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
@@ -129,18 +129,6 @@ class Files:
         return self._tar.extractfile(file).read() if self._tar else file.read_bytes()
 
 
-def regular_files(root: Path) -> Iterator[Path]:
-    """The files below a folder, behind links too, without pipes and devices."""
-    seen = set()  # A folder that links lead to again is walked again under another name alone.
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder), os.path.basename(folder)
-        if place in seen:
-            subfolders.clear()
-            continue
-        seen.add(place)
-        yield from filter(Path.is_file, (Path(folder, name) for name in names))
-
-
 def is_wanted(name: str) -> bool:
     """Whether a file of a source is none of another year of VOC, other classes, or macOS's."""
     *folders, file = PurePosixPath(name).parts
@@ -174,9 +162,10 @@ class Sources:
     def _listed(self, split: str) -> set[str]:
         name = f"Segmentation/{split}.txt"
         try:
-            return set(self._voc.read(name).decode("utf-8-sig").split())
+            lines = self._voc.read(name).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise ValueError(f"{name} is no list in UTF-8: {error}") from None
+        return {line.strip() for line in lines if line.strip()}
 
     def _has(self, name: str) -> bool:
         mask = any(f"{name}{suffix}" in self._masks for suffix in (".png", ".mat"))
