@@ -47,7 +47,8 @@ def only_image(images: dict[str, list[Path]], name: str, folder: Path) -> Path:
     """
     found = images.get(name, [])
     if not found:
-        raise ValueError(f"{folder / name}: missing (no {', '.join(PHOTO_SUFFIXES)} of this name)")
+        others = ", ".join(suffix for suffix in PHOTO_SUFFIXES if suffix != ".jpg")
+        raise ValueError(f"{folder / name}.jpg: missing, and so are {others} of this name")
     if len(found) > 1:
         both = " and ".join(map(str, found))
         raise ValueError(f"{both} would share the labels of {name!r}: rename or remove one")

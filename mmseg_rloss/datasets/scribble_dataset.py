@@ -85,7 +85,7 @@ class ScribbleDataset(BaseSegDataset):
         check_path("data_root", data_root)
         check_path("ann_file", ann_file)
         self.labels = labels
-        prefix = self._folders(labels, data_prefix)
+        prefix = self.folders(labels, data_prefix)
         super().__init__(
             data_root=str(data_root),
             metainfo=metainfo,
@@ -97,7 +97,7 @@ class ScribbleDataset(BaseSegDataset):
         )
 
     @classmethod
-    def _folders(cls, labels: str, data_prefix: dict | None) -> dict[str, str]:
+    def folders(cls, labels: str, data_prefix: dict | None) -> dict[str, str]:
         """The folders of images and label maps, relative to the root."""
         prefix = dict(img_path=cls.PHOTO_FOLDER, seg_map_path=cls.LABEL_FOLDERS[labels])
         for name, folder in (data_prefix or {}).items():
@@ -139,7 +139,7 @@ class ScribbleDataset(BaseSegDataset):
         super().full_init()
 
     def load_data_list(self) -> list[dict]:
-        ids = self._ids()
+        ids = self.ids()
         if not ids:
             source = self.ann_file or self.data_prefix["seg_map_path"]
             warnings.warn(f"{source} names no photo: the data set is empty", stacklevel=2)
@@ -150,10 +150,10 @@ class ScribbleDataset(BaseSegDataset):
                 f"often: {listed(repeated)}",
                 stacklevel=2,
             )
-        pairs, problems = self._pairs(ids)
+        found, problems = self.find_files(ids)
         loaders = [step for step in self.pipeline.transforms if isinstance(step, LoadImageFromFile)]
         check_files(
-            pairs,
+            [(photo, label) for _, photo, label in found],
             len(self.METAINFO.get("classes") or self.metainfo["classes"]),
             scribbles=self.labels == "scribble",
             ignore_index=self.ignore_index,
@@ -169,11 +169,15 @@ class ScribbleDataset(BaseSegDataset):
                 reduce_zero_label=self.reduce_zero_label,
                 seg_fields=[],
             )
-            for photo, label in pairs
+            for _, photo, label in found
         ]
 
-    def _ids(self) -> list[str]:
-        """Those of the list, or else of all label maps."""
+    def ids(self) -> list[str]:
+        """Those of the list, or else of all label maps.
+
+        Raises:
+            DatasetFilesError: The list is none.
+        """
         if not self.ann_file:
             return list(files_by_id(Path(self.data_prefix["seg_map_path"]), (self.seg_map_suffix,)))
         try:
@@ -181,21 +185,21 @@ class ScribbleDataset(BaseSegDataset):
         except ValueError as error:
             raise DatasetFilesError(str(error)) from None
 
-    def _pairs(self, ids: Iterable[str]) -> tuple[list[tuple[Path, Path]], list[str]]:
-        """The paths of each photo and its label map, and what is wrong with the others."""
+    def find_files(self, ids: Iterable[str]) -> tuple[list[tuple[str, Path, Path]], list[str]]:
+        """The id, the photo and the label map of each, and what is wrong with the other ids."""
         photos, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
         images = files_by_id(photos) if self.img_suffix is None else {}
-        pairs, problems = [], []
+        found, problems = [], []
         for name in ids:
             try:
                 if self.img_suffix is None:
                     photo = only_image(images, name, photos)
                 else:
                     photo = photos / f"{name}{self.img_suffix}"
-                pairs.append((photo, labels / f"{name}{self.seg_map_suffix}"))
+                found.append((name, photo, labels / f"{name}{self.seg_map_suffix}"))
             except ValueError as error:
                 problems.append(str(error))
-        return pairs, problems
+        return found, problems
 
     def _label_map_of_files(self) -> dict[int, int] | None:
         """BaseSegDataset's, which also makes the files' value for unlabelled 255."""

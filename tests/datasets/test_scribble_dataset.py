@@ -108,7 +108,7 @@ def test_all_that_is_wrong_is_told_by_name_at_once(root):
     assert message.startswith("4 photos of the data set cannot be used")
     for part in (
         f"{root}/images/old.jpeg and {root}/images/old.png would share the labels of 'old'",
-        f"{root}/images/v1.5: missing (no .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp",
+        f"{root}/images/v1.5.jpg: missing, and so are .bmp, .jpeg, .png, .tif, .tiff, .webp",
         "my photo.png: label 3, which is none of the 3 classes",
         "scan.v2.final.png: 3 channels",
     ):
