@@ -179,11 +179,16 @@ def metainfo_of(config: Config) -> tuple[tuple[str, ...], np.ndarray] | None:
     return None
 
 
+def ignored_by_metric(config: Config, split: str) -> int:
+    """The label that the evaluation of a split leaves out."""
+    evaluator: Any = config.get(f"{split}_evaluator") or {}
+    metrics = evaluator if isinstance(evaluator, list) else [evaluator]
+    return next((m["ignore_index"] for m in metrics if "ignore_index" in m), UNLABELLED)
+
+
 def _ignored(config: Config, dataset: ConfigDict, split: str) -> int:
     """What stands for unlabelled in the label maps of a set that does not tell it itself."""
     for step in dataset.get("pipeline", []):
         if getattr(step["type"], "__name__", step["type"]) == "LoadRegionOfInterest":
             return step.get("ignore_index", UNLABELLED)
-    evaluator: Any = config.get(f"{split}_evaluator") or {}
-    metrics = evaluator if isinstance(evaluator, list) else [evaluator]
-    return next((m["ignore_index"] for m in metrics if "ignore_index" in m), UNLABELLED)
+    return ignored_by_metric(config, split)

@@ -46,8 +46,16 @@ def check_evaluation_files(loop: Any) -> None:
     """
     metrics = loop.evaluator.metrics
     ignored = [metric.ignore_index for metric in metrics if hasattr(metric, "ignore_index")]
-    ignore_index = ignored[0] if ignored else UNLABELLED
-    for part in _sets(loop.dataloader.dataset):
+    check_masks(loop.dataloader.dataset, ignored[0] if ignored else UNLABELLED)
+
+
+def check_masks(dataset: Any, ignore_index: int) -> None:
+    """Look at the files of a set to evaluate on, by a metric that leaves out a label.
+
+    Raises:
+        DatasetFilesError: As in :func:`check_training_files`.
+    """
+    for part in _sets(dataset):
         _check_not_empty(part)
         if type(part) is BaseSegDataset or not type(part).__module__.startswith("mmseg."):
             _check_files(part, False, ignore_index, "the metric")

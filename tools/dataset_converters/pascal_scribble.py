@@ -12,7 +12,6 @@ import io
 import lzma
 import math
 import re
-import shutil
 import signal
 import sys
 import tarfile
@@ -31,6 +30,7 @@ from mmseg_rloss.command_line import (
     add_label_options,
     output_folder,
     say,
+    written_whole,
 )
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
@@ -353,8 +353,6 @@ def main(argv: list[str] | None = None) -> None:
         return
     if missing := missing_sources(args):
         raise SystemExit("\n".join(["Data are missing.", *missing]))
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
         sources = Sources(args)
         ids = sources.ids(args.partial)
@@ -364,13 +362,11 @@ def main(argv: list[str] | None = None) -> None:
                 f"{len(ids['train'])} and {len(ids['val'])}. Is each option the right one?"
             )
         check_counts({split: len(names) for split, names in ids.items()}, args.partial)
-        write_dataset(sources, ids, unfinished)
-        check_dataset(unfinished, args.partial)
-        unfinished.rename(out)
+        with written_whole(out) as unfinished:
+            write_dataset(sources, ids, unfinished)
+            check_dataset(unfinished, args.partial)
     except (ValueError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SystemExit(str(error)) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     say(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
 
 
