@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.error import URLError
 
 import numpy as np
 from PIL import Image
@@ -58,6 +59,8 @@ def run(name: str) -> None:
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
+    except URLError as error:
+        stop(no_weights(config, error))
 
 
 def load_tool(name: str) -> ModuleType:
@@ -113,6 +116,29 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
             raise DatasetFilesError(
                 f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"
             )
+
+
+def no_weights(config: Config, error: URLError) -> str:
+    """What to say of weights that cannot be downloaded, with the options to go on."""
+    model = config.get("model") or {}
+    init_cfg = (model.get("backbone") or {}).get("init_cfg") or {}
+    named = [
+        (model.get("pretrained"), "model.pretrained", "model.pretrained"),
+        (
+            init_cfg.get("checkpoint"),
+            "model.backbone.init_cfg.checkpoint",
+            "model.backbone.init_cfg",
+        ),
+        (config.get("load_from"), "load_from", "load_from"),
+    ]
+    for address, key, without in named:
+        if "://" in (address or ""):
+            return (
+                f"The pretrained weights {address} cannot be downloaded ({error.reason}). Name a "
+                f"copy by --cfg-options {key}=FILE, or begin without by --cfg-options "
+                f"{without}=None."
+            )
+    return f"Something that the config names cannot be downloaded ({error.reason})."
 
 
 def is_one(dataset: ConfigDict, kind: type) -> bool:

@@ -32,6 +32,11 @@ def check_training_files(dataset: Any) -> None:
             _check_files(part, True, region.ignore_index, "LoadRegionOfInterest")
 
 
+def has_scribbles(dataset: Any) -> bool:
+    """Whether a training set, or a set within it, has scribbles; those that do not tell have."""
+    return any(getattr(part, "labels", "scribble") == "scribble" for part in _sets(dataset))
+
+
 def check_evaluation_files(loop: Any) -> None:
     """Look at the files of a set to evaluate on, unless it is one of MMSeg's public ones.
 
