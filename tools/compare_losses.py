@@ -208,10 +208,13 @@ def masks_to_train_on(config: Config) -> bool:
     """Whether every image to train on has a full mask beside its scribbles."""
     if label_folder(config, "train").resolve() == label_folder(config, "val").resolve():
         return False
+    scribbled = data_of(config, "train")
     config = copy.deepcopy(config)
     train_on_masks(config)
-    data = data_of(config, "train")
-    return all(data.maps.path(name).is_file() for name in data.images)
+    masked = data_of(config, "train")
+    # Without a list of ids, the masks to validate on would be among them.
+    same = masked.images.keys() == scribbled.images.keys()
+    return same and all(masked.maps.path(name).is_file() for name in masked.images)
 
 
 def look_at_masks(config: Config) -> None:
