@@ -30,7 +30,7 @@ from mmseg_rloss.command_line import (
 )
 from mmseg_rloss.datasets.config_data import LabelMaps, data_of, inner_dataset, label_folder
 from mmseg_rloss.datasets.file_check import doubt_about
-from mmseg_rloss.datasets.image_folder import files_by_id
+from mmseg_rloss.datasets.image_folder import ids_by_suffix
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png, write_label_png
 from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
 
@@ -94,7 +94,7 @@ def of_config(args: argparse.Namespace) -> tuple[LabelMaps, list[str], Path]:
         )
     validation = data_of(config, "val")
     maps = validation.maps
-    names = list(files_by_id(maps.folder, (maps.suffix,)))
+    names = ids_by_suffix(maps.folder, maps.suffix)
     if trained.get("ann_file") or trained.get("split"):
         label_folder(config, "train").mkdir(parents=True, exist_ok=True)  # or it is not there
         training = set(data_of(config, "train").images)

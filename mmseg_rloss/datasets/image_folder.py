@@ -21,17 +21,24 @@ def regular_files(root: Path) -> Iterator[Path]:
         yield from filter(Path.is_file, (Path(folder, name) for name in names))
 
 
-def files_by_id(folder: Path, suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> dict[str, list[Path]]:
-    """The files of a folder and its subfolders, by their path in it without the suffix.
+def files_by_id(folder: Path) -> dict[str, list[Path]]:
+    """The images of a folder and its subfolders, by their path in it without the suffix.
 
     Ids may hold spaces and dots: of ``a b.v2.png`` it is ``a b.v2``. Hidden files, such as macOS's
     ``._photo.jpg``, are left out.
     """
     files: dict[str, list[Path]] = {}
     for path in sorted(regular_files(folder)):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
             files.setdefault(id_in(folder, path), []).append(path)
     return files
+
+
+def ids_by_suffix(folder: Path, suffix: str) -> list[str]:
+    """The ids of a folder's files that end in a suffix, such as ``.png`` or ``_mask.png``."""
+    paths = sorted(path for path in regular_files(folder) if not path.name.startswith("."))
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return [name[: -len(suffix)] for name in names if name.lower().endswith(suffix.lower())]
 
 
 def id_in(folder: Path, path: Path) -> str:

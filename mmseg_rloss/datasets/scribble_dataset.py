@@ -16,7 +16,7 @@ from mmseg.registry import DATASETS
 from ..ops.checks import check_flag
 from .file_check import DatasetFilesError, check_files, listed
 from .id_list import read_id_list
-from .image_folder import files_by_id, only_image
+from .image_folder import files_by_id, ids_by_suffix, only_image
 from .label_png import UNLABELLED, check_label, voc_palette
 from .transforms.label_check import check_label_transforms
 
@@ -179,7 +179,7 @@ class ScribbleDataset(BaseSegDataset):
             DatasetFilesError: The list is none.
         """
         if not self.ann_file:
-            return list(files_by_id(Path(self.data_prefix["seg_map_path"]), (self.seg_map_suffix,)))
+            return ids_by_suffix(Path(self.data_prefix["seg_map_path"]), self.seg_map_suffix)
         try:
             return read_id_list(self.ann_file)
         except ValueError as error:

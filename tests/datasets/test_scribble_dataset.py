@@ -72,6 +72,12 @@ def test_folders_have_any_names_and_may_lie_elsewhere(root):
     check_pairs(dataset(root, data_prefix=prefix), list(IMAGES))
 
 
+def test_label_maps_may_end_in_more_than_a_suffix(root):
+    for path in list((root / "scribbles").rglob("*.png")):
+        path.rename(path.with_name(f"{path.name.removesuffix('.png')}_ink.png"))
+    check_pairs(dataset(root, seg_map_suffix="_ink.png"), list(IMAGES))
+
+
 def test_masks_are_read_to_validate_on(root):
     (root / "scribbles").rename(root / "masks")
     check_pairs(dataset(root, labels="mask"), list(IMAGES))

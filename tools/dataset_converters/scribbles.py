@@ -18,7 +18,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -88,14 +88,18 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._found: dict[str, set[Path]] = {}
-        for name, paths in files_by_id(folder).items():
-            for path in paths:
-                file = path.relative_to(folder).as_posix()
-                for key in {file, name, path.name, path.stem}:
-                    self._found.setdefault(key, set()).add(path)
-        if not self._found:
+        files = [path for paths in files_by_id(folder).values() for path in paths]
+        if not files:
             raise FormatError(f"{folder} holds no image")
+        # From the surest to the least sure.
+        self._ways: list[tuple[Callable[[PurePosixPath], str], dict[str, list[Path]]]] = [
+            (key, {})
+            for key in (str, without_suffix, lambda path: path.name, lambda path: path.stem)
+        ]
+        for key, found in self._ways:
+            for file in files:
+                path = PurePosixPath(file.relative_to(folder).as_posix())
+                found.setdefault(key(path), []).append(file)
 
     def find(self, name: str) -> tuple[str, Path]:
         """The id and the file of an image: by its path, its path without suffix, or its name alone.
@@ -103,15 +107,18 @@ class Images:
         Raises:
             FormatError: there is none, or more than one.
         """
-        path = PurePosixPath(name)
-        for key in (name, str(path.with_suffix("")), path.name, path.stem):
-            found = self._found.get(key, set())
+        path = PurePosixPath(name.replace("\\", "/"))
+        for key, files in self._ways:
+            found = files.get(key(path), [])
             if len(found) > 1:
-                raise FormatError(f"{' and '.join(sorted(map(str, found)))} may be its image")
+                raise FormatError(f"{' and '.join(map(str, found))} may be its image")
             if found:
-                (file,) = found
-                return id_in(self._folder, file), file
+                return id_in(self._folder, found[0]), found[0]
         raise FormatError(f"{self._folder} holds no image {name}")
+
+
+def without_suffix(path: PurePosixPath) -> str:
+    return str(path.with_suffix(""))
 
 
 class Labelled(NamedTuple):

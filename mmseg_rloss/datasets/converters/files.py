@@ -59,7 +59,11 @@ def read_palette(file: Path) -> dict[str, tuple[int, int, int]]:
         FormatError: a line is none.
     """
     palette: dict[str, tuple[int, int, int]] = {}
-    for line in file.read_text(encoding="utf-8-sig").splitlines():
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{file}: not in UTF-8 ({error})") from None
+    for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
         name, *colour = line.strip().rsplit(maxsplit=3)

@@ -110,7 +110,7 @@ def brush(packed: list[int], size: tuple[int, int]) -> np.ndarray:
 
 
 def unpacked(packed: list[int]) -> np.ndarray:
-    """The values of rle-pack, int64.
+    """The values of rle-pack, uint8 or, where they have more bits, int64.
 
     Raises:
         FormatError: the data broke off, or are none.
@@ -131,18 +131,19 @@ def unpacked(packed: list[int]) -> np.ndarray:
 
     total, word = take(32), take(5) + 1
     lengths = [take(4) + 1 for _ in range(4)]
+    kind = np.uint8 if word <= 8 else np.int64
     runs, found = [], 0
     while found < total:
         repeats = take(1)
         length = take(lengths[take(2)]) + 1
         found += length
         if repeats:
-            runs.append(np.full(length, take(word), dtype=np.int64))
+            runs.append(np.full(length, take(word), dtype=kind))
             continue
         end = place + length * word
         if end > len(bits):
             raise FormatError("a brush broke off")
         words = bits[place:end].reshape(length, word).astype(np.int64)
-        runs.append(words @ (1 << np.arange(word)[::-1]))
+        runs.append((words @ (1 << np.arange(word)[::-1])).astype(kind))
         place = end
-    return np.concatenate(runs)[:total] if runs else np.zeros(0, dtype=np.int64)
+    return np.concatenate(runs)[:total] if runs else np.zeros(0, dtype=kind)

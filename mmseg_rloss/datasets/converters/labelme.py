@@ -41,7 +41,7 @@ def annotation(file: Path) -> Annotation:
     height, width = data.get("imageHeight"), data.get("imageWidth")
     size = (int(height), int(width)) if height and width else None
     marks = [mark_of(shape, size) for shape in data["shapes"]]
-    return Annotation(data["imagePath"].replace("\\", "/"), size, marks)
+    return Annotation(data["imagePath"], size, marks)
 
 
 def mark_of(shape: dict[str, Any], size: tuple[int, int] | None) -> Mark:

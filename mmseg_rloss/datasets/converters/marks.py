@@ -96,12 +96,13 @@ def _covered(mark: Mark, size: tuple[int, int], width: int) -> np.ndarray:
     if mark.points is None or not len(mark.points) or not np.isfinite(mark.points).all():
         raise FormatError(f"a {mark.kind} of {mark.name!r} has no points, or some of no number")
     pixels = np.clip(np.floor(mark.points), 0, [size[1] - 1, size[0] - 1]).astype(np.int32)
+    if mark.kind == "line":
+        return draw_stroke(pixels, size, width)
+    canvas = np.zeros(size, dtype=np.uint8)
     if mark.kind == "polygon":
-        canvas = np.zeros(size, dtype=np.uint8)
-        cv2.fillPoly(canvas, [pixels], 1)
-        return canvas == 1
-    strokes = [pixels] if mark.kind == "line" else pixels[:, None]
-    return np.any([draw_stroke(stroke, size, width) for stroke in strokes], axis=0)
+        return cv2.fillPoly(canvas, [pixels], 1) == 1
+    canvas[pixels[:, 1], pixels[:, 0]] = 1
+    return cv2.dilate(canvas, np.ones((width, width), dtype=np.uint8)) == 1
 
 
 def as_points(values: Sequence, what: str) -> np.ndarray:

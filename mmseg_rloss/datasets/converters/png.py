@@ -53,8 +53,8 @@ def coloured(
     Raises:
         FormatError: a pixel has none of the colours.
     """
-    image = np.asarray(opened(file).convert("RGBA")).astype(np.int64)
-    colours = image[..., 0] << 16 | image[..., 1] << 8 | image[..., 2]  # (H, W)
+    image = np.asarray(opened(file).convert("RGBA"))
+    colours = image[..., :3] @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)  # (H, W)
     known = image[..., 3] == 0
     marks = []
     for name, (red, green, blue) in palette.items():

@@ -399,6 +399,20 @@ def test_a_dry_run_counts_and_a_second_run_does_nothing(tmp_path, images, capsys
     assert (out / "scribbles" / f"{ID}.png").stat().st_mtime_ns == before
 
 
+def test_an_image_is_the_one_of_its_path_before_others_of_its_name(tmp_path):
+    for name in ("a.png", "sub/a.png", "x/b.png", "y/b.png"):
+        write_photo(tmp_path / "images" / name, SIZE)
+    drawn = labelme(shape("ground", "points", [[3, 4], [29.9, 19.9], [-5, 99]]))
+    write(tmp_path / "json" / "a.json", drawn | dict(imagePath="a.png"))
+    write(tmp_path / "json" / "b.json", drawn | dict(imagePath="b.png"))
+    with pytest.raises(SystemExit, match=r"x/b\.png and .*y/b\.png may be its image"):
+        convert("labelme", tmp_path / "json", "--partial", "--width", 1)
+    assert (tmp_path / "data set" / "train.txt").read_text() == "a\n"
+    with Image.open(tmp_path / "data set" / "scribbles" / "a.png") as image:
+        drawn_at = np.argwhere(np.array(image) != 255).tolist()
+    assert drawn_at == [[4, 3], [19, 0], [19, 29]], "what lies outside is moved to the border"
+
+
 def test_every_nth_image_is_to_validate_on(tmp_path):
     for i in range(5):
         write_photo(tmp_path / "images" / f"{i}.png", SIZE)
