@@ -15,6 +15,7 @@ from mmengine.runner import CheckpointLoader
 from mmseg.apis import init_model
 from torch import nn
 
+from .datasets.config_data import metainfo_of
 from .datasets.label_png import voc_palette
 from .datasets.photo import reason
 
@@ -52,11 +53,19 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
         name = getattr(config, "filename", config)
         raise CheckpointError(f"The network of {name} cannot be built ({reason(error)})") from error
     check_fits(model, contents, checkpoint)
+    if not (contents["meta"].get("dataset_meta") or {}).get("classes"):
+        # init_model takes those of any public data set with as many.
+        classes, palette = metainfo_of(model.cfg) or ((), None)
+        if len(classes) == model.num_classes:
+            model.dataset_meta = dict(classes=classes, palette=palette.tolist())
     return model
 
 
 def palette_of(model: Any) -> np.ndarray:
-    """The colours of a network's classes, uint8 (K, 3), RGB: its checkpoint's, or else VOC's."""
+    """The colours of a network's classes, uint8 (K, 3), RGB.
+
+    They are its checkpoint's, or else its config's, or else VOC's.
+    """
     classes = max(2, model.num_classes)
     own = np.array(model.dataset_meta.get("palette") or np.empty((0, 3)), dtype=np.uint8)
     return own if len(own) >= classes else voc_palette()[:classes]

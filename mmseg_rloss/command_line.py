@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,18 @@ def stop_if_any(bad: list[str], title: str) -> None:
     """End a tool that has finished all other files with those that it could not use, by name."""
     if bad:
         raise SystemExit(f"{len(bad)} {title}: {listed(bad)}")
+
+
+@contextlib.contextmanager
+def written_whole(out: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes ``out`` at the end; an error or a kill leaves none."""
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    try:
+        yield unfinished
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def add_label_options(parser: argparse.ArgumentParser, maps: str, prefix: str = "") -> None:

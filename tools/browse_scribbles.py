@@ -1,8 +1,10 @@
 """Look at a scribble data set: statistics and a contact sheet.
 
+    python tools/browse_scribbles.py configs/my_config.py --out scribbles.png
     python tools/browse_scribbles.py data/pascal_scribble --out scribbles.png
 
-The data set lies in the folders of PascalScribbleDataset. What networks predict, as
+Folders, classes and colours are those of a config, of its training set or with --split val of its
+validation set; or else the folders and classes of PascalScribbleDataset. What networks predict, as
 tools/predict.py writes it, can stand between the scribbles and the masks:
 
     python tools/browse_scribbles.py data/sample --split val --ids val_0000 val_0001 \\
@@ -10,10 +12,13 @@ tools/predict.py writes it, can stand between the scribbles and the masks:
 """
 
 import argparse
+import contextlib
 import sys
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -26,18 +31,20 @@ from mmseg_rloss.command_line import (
     add_label_options,
     at_least,
     output_picture,
+    read_config,
     say,
     shown,
     stop_if_any,
 )
+from mmseg_rloss.datasets.config_data import LabelMaps, data_of
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
-from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
+from mmseg_rloss.datasets.image_folder import files_by_id, only_image
+from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
     LABEL_FOLDERS,
     PHOTO_FOLDER,
-    DatasetNotFoundError,
     PascalScribbleDataset,
     find_id_list,
 )
@@ -51,93 +58,187 @@ VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    ids = read_ids(args.root, args.split)
-    absent = set(args.ids) - set(ids)
+    try:
+        data = data_of_config(args) if is_config(args.root) else data_of_folder(args)
+    except (OSError, ValueError) as error:  # DatasetNotFoundError is an OSError.
+        raise SystemExit(str(error)) from None
+    absent = set(args.ids) - set(data.ids)
     if absent:
         raise SystemExit(f"The {args.split} split has no {', '.join(sorted(absent))}.")
+    check_out(args, data)
     statistics = Statistics()
+    colours = Colours(data.palette)
     bad: dict[str, str] = {}  # what is wrong, by id
-    for name in track(ids, "Counting"):
+    for name in track(data.ids, "Counting"):
         try:
-            statistics.add(*labels_of_photo(args, name))
+            statistics.add(*labels_of_photo(data, name))
         except (OSError, ValueError) as error:
             bad[name] = str(error)
-    print(statistics.table(args.classes))
-    if doubt := statistics.doubt(args.ignore_index, args.reduce_zero_label):
+    print(statistics.table(data.classes))
+    if doubt := statistics.doubt(data.scribbles):
         print(f"Is this what you mean? {doubt}.")
-    usable = [name for name in ids if name not in bad]
+    usable = [name for name in data.ids if name not in bad]
     evenly = np.linspace(0, len(usable) - 1, min(args.count, len(usable))).astype(int)
     sheet = {}
     for name in args.ids or [usable[i] for i in evenly]:
         try:
-            sheet[shown(name)] = pictures(args, name)
+            sheet[shown(name)] = pictures(args, data, name, colours)
         except (OSError, ValueError) as error:
             bad[name] = str(error)
     if sheet:
-        legend = class_legend(statistics.names(args.classes), statistics.palette)
+        labels = sorted({*statistics.pixels_of, *colours.seen})
+        legend = class_legend(names_of(labels, data.classes), colours.palette)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_sheet(sheet, legend).savefig(args.out)
-        say(f"{args.out} shows {len(sheet)} of {len(ids)} photos.")
-    stop_if_any(list(bad.values()), "photos are left out")
+        say(f"{args.out} shows {len(sheet)} of {len(data.ids)} photos.")
+    stop_if_any([*data.problems, *bad.values()], "photos are left out")
 
 
-def read_ids(root: Path, split: str) -> list[str]:
-    try:
-        ids = read_id_list(root / find_id_list(root, split, LABEL_FOLDERS["scribble"]))
-    except (DatasetNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+class Data(NamedTuple):
+    """What is looked at."""
+
+    ids: list[str]
+    photos: dict[str, list[Path]]  # by id
+    folder: Path  # of the photos
+    scribbles: LabelMaps | None
+    masks: LabelMaps | None
+    classes: Sequence[str]
+    palette: np.ndarray | None  # None for those of the label maps
+    problems: Sequence[str] = ()  # with photos that are not among the ids
+
+    def photo(self, name: str) -> Path:
+        """The photo of an id.
+
+        Raises:
+            ValueError: there is none, or there are two.
+        """
+        return only_image(self.photos, name, self.folder)
+
+
+def is_config(path: Path) -> bool:
+    return path.suffix == ".py" and not path.is_dir()
+
+
+def data_of_config(args: argparse.Namespace) -> Data:
+    """The training or validation set of a config; of the other, the kind of labels that it has."""
+    config = read_config(args.root)
+    chosen = data_of(config, args.split)
+    other = None
+    with contextlib.suppress(OSError, ValueError):  # It need not be there.
+        other = data_of(config, "val" if args.split == "train" else "train").maps
+    if other and other.folder == chosen.maps.folder:
+        other = None
+    if not chosen.images and not chosen.problems:
+        raise ValueError(f"The {args.split} split of {args.root} names no photo.")
+    of_training, of_validation = chosen.maps, other
+    if args.split == "val":
+        of_training, of_validation = of_validation, of_training
+    return Data(
+        list(chosen.images),
+        {name: [path] for name, path in chosen.images.items()},
+        chosen.folder,
+        of_training,
+        of_validation,
+        args.classes or chosen.classes,
+        chosen.palette,
+        chosen.problems,
+    )
+
+
+def data_of_folder(args: argparse.Namespace) -> Data:
+    """A split in the layout of PascalScribbleDataset."""
+    root = args.root
+    ids = read_id_list(root / find_id_list(root, args.split, LABEL_FOLDERS["scribble"]))
     if not ids:
-        raise SystemExit(f"The list of the {split} split in {root} names no photo.")
-    return ids
+        raise ValueError(f"The list of the {args.split} split in {root} names no photo.")
+    scribbles, masks = (root / LABEL_FOLDERS[kind] for kind in ("scribble", "mask"))
+    return Data(
+        ids,
+        files_by_id(root / PHOTO_FOLDER),
+        root / PHOTO_FOLDER,
+        LabelMaps(scribbles, ".png", args.ignore_index, args.reduce_zero_label),
+        LabelMaps(masks, ".png", args.mask_ignore_index, args.mask_reduce_zero_label),
+        args.classes or VOC_CLASSES,
+        palette=None,
+    )
 
 
-def labels_of_photo(args: argparse.Namespace, name: str) -> tuple[Labels | None, Labels | None]:
+def check_out(args: argparse.Namespace, data: Data) -> None:
+    """Refuse a sheet that would be written over a file that it shows."""
+    maps = [LabelMaps(folder) for _, folder in args.predictions]
+    maps += [kind for kind in (data.scribbles, data.masks) if kind]
+    for name in data.ids:
+        inputs = [*data.photos.get(name, []), *(kind.path(name) for kind in maps)]
+        if args.out.resolve() in {path.resolve() for path in inputs}:
+            raise SystemExit(f"--out would write the sheet over {args.out}: name another file.")
+
+
+def labels_of_photo(data: Data, name: str) -> tuple[Labels | None, Labels | None]:
     """Labels and colours of a photo's scribbles and mask, where it has them.
 
     Raises:
         OSError, ValueError: One of the three files cannot be used, or does not fit the others.
     """
-    size = photo_size(photo_path(args.root, name), LoadImageFromFile())
-    scribbles, mask = (read_labels(args, kind, name, size) for kind in ("scribble", "mask"))
-    return scribbles, mask
+    size = photo_size(data.photo(name), LoadImageFromFile())
+    return read_labels(data.scribbles, name, size), read_labels(data.masks, name, size)
 
 
-def photo_path(root: Path, name: str) -> Path:
-    return root / PHOTO_FOLDER / f"{name}.jpg"
+def read_labels(maps: LabelMaps | None, name: str, size: tuple[int, int]) -> Labels | None:
+    return fitting(maps, name, size) if maps and maps.path(name).exists() else None
 
 
-def read_labels(
-    args: argparse.Namespace, kind: str, name: str, size: tuple[int, int]
-) -> Labels | None:
-    path = args.root / LABEL_FOLDERS[kind] / f"{name}.png"
-    if not path.exists():
-        return None
-    if kind == "mask":
-        return fitting(path, size, args.mask_ignore_index, args.mask_reduce_zero_label)
-    return fitting(path, size, args.ignore_index, args.reduce_zero_label)
-
-
-def fitting(path: Path, size: tuple[int, int], *options: int) -> Labels:
+def fitting(maps: LabelMaps, name: str, size: tuple[int, int]) -> Labels:
     """A label map of the size of its photo."""
-    labels, colours = read_label_png(path, *options)
+    labels, colours = maps.read(name)
     if labels.shape != size:
+        path = maps.path(name)
         raise ValueError(f"{path}: {labels.shape}, but its photo has {size} (height, width)")
     return labels, colours
 
 
-def pictures(args: argparse.Namespace, name: str) -> dict[str, np.ndarray]:
+class Colours:
+    """One colour for each label of a sheet: the config's, or that of the first file to show it."""
+
+    def __init__(self, palette: np.ndarray | None) -> None:
+        self.palette = voc_palette()
+        self.seen: set[int] = set()
+        self._fixed = 0
+        if palette is not None:
+            self._fixed = len(palette)
+            self.palette[: self._fixed] = palette
+
+    def of(self, labels: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """The palette (256, 3) to draw labels by, whose file has a palette of its own."""
+        for label in set(np.unique(labels).tolist()) - self.seen - {UNLABELLED}:
+            self.seen.add(label)
+            if label >= self._fixed:
+                self.palette[label] = own[label]
+        return self.palette
+
+
+def pictures(
+    args: argparse.Namespace, data: Data, name: str, colours: Colours
+) -> dict[str, np.ndarray]:
     """The row of a photo in the contact sheet."""
-    photo = read_photo(photo_path(args.root, name))
+    photo = read_photo(data.photo(name))
     size = photo.shape[:2]
     row = {"photo": photo}
-    if scribbles := read_labels(args, "scribble", name, size):
+    if scribbles := read_labels(data.scribbles, name, size):
         pale = photo // 2 + 127  # dark colours show on it
-        row["scribbles"] = overlay_labels(pale, *scribbles, opacity=1)
+        row["scribbles"] = overlay_labels(pale, scribbles[0], colours.of(*scribbles), opacity=1)
     for title, folder in args.predictions:
-        row[title] = overlay_labels(photo, *fitting(folder / f"{name}.png", size))
-    if mask := read_labels(args, "mask", name, size):
-        row["mask"] = overlay_labels(photo, *mask)
+        row[title] = overlay(photo, fitting(LabelMaps(folder), name, size), colours)
+    if mask := read_labels(data.masks, name, size):
+        row["mask"] = overlay(photo, mask, colours)
     return row
+
+
+def overlay(photo: np.ndarray, labels: Labels, colours: Colours) -> np.ndarray:
+    return overlay_labels(photo, labels[0], colours.of(*labels), clear_black=True)
+
+
+def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
+    return {label: classes[label] if label < len(classes) else f"label {label}" for label in labels}
 
 
 @dataclass
@@ -151,7 +252,6 @@ class Statistics:
     pixels_of: Counter = field(default_factory=Counter)
     compared_of: Counter = field(default_factory=Counter)  # with masks
     wrong_of: Counter = field(default_factory=Counter)
-    palette: np.ndarray | None = None
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))  # of labels
 
     def add(
@@ -165,7 +265,7 @@ class Statistics:
         if scribbles is None or (scribbles[0] == UNLABELLED).all():
             self.images_without += 1
             return
-        labels, self.palette = scribbles
+        labels = scribbles[0]
         self.pixels += labels.size
         drawn = labels != UNLABELLED
         self.images_of.update(np.unique(labels[drawn]).tolist())
@@ -175,18 +275,12 @@ class Statistics:
             self.compared_of.update(labels[compared].tolist())
             self.wrong_of.update(labels[compared & (labels != mask[0])].tolist())
 
-    def doubt(self, ignore_index: int, reduce_zero_label: bool) -> str | None:
+    def doubt(self, maps: LabelMaps | None) -> str | None:
         """What is odd about the labels, if another value may stand for unlabelled."""
-        default = ignore_index == UNLABELLED and not reduce_zero_label
+        default = maps and maps.ignore_index == UNLABELLED and not maps.reduce_zero_label
         return doubt_about(self.counts, scribbles=True) if default else None
 
-    def names(self, classes: list[str]) -> dict[int, str]:
-        return {
-            label: classes[label] if label < len(classes) else f"label {label}"
-            for label in sorted(self.pixels_of)
-        }
-
-    def table(self, classes: list[str]) -> Table:
+    def table(self, classes: Sequence[str]) -> Table:
         table = Table(box=box.SIMPLE, title=f"Scribbles of {self.images} images")
         for column in ("", "images", "pixels", "of all pixels", "against the mask"):
             table.add_column(column, justify="right" if column else "left")
@@ -196,7 +290,7 @@ class Statistics:
             share = f"{pixels / max(1, self.pixels):.2%}"
             table.add_row(name, f"{images:,}", f"{pixels:,}", share, against)
 
-        for label, name in self.names(classes).items():
+        for label, name in names_of(sorted(self.pixels_of), classes).items():
             counters = (self.images_of, self.pixels_of, self.compared_of, self.wrong_of)
             add_row(name, *(counter[label] for counter in counters))
         table.add_section()
@@ -220,7 +314,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     default = "(default: %(default)s)"
-    parser.add_argument("root", type=Path, help="folder of the data set")
+    parser.add_argument("root", type=Path, help="config, or folder of the data set")
     parser.add_argument("--split", choices=list(ID_LISTS), default="train", help=default)
     parser.add_argument(
         "--out", type=output_picture, default=Path("scribbles.png"), help=f"sheet {default}"
@@ -241,7 +335,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="columns of label maps, NAME.png in a folder",
     )
     parser.add_argument(
-        "--classes", nargs="+", default=VOC_CLASSES, help="names of the labels (default: VOC's)"
+        "--classes", nargs="+", help="names of the labels (default: the config's, or VOC's)"
     )
     add_label_options(parser, "scribbles")
     add_label_options(parser, "masks", prefix="mask-")

@@ -1,9 +1,9 @@
 """Train from scribbles by cross entropy alone and with losses over all pixels, and from full masks.
 
-The trainings follow one config, which lists such a loss and trains a PascalScribbleDataset; only
-the losses and the labels differ. The table tells the mean and the standard deviation over the
-seeds; the figure shows each seed. A call that was stopped goes on where it was, and what is
-finished is not trained again.
+The trainings follow one config, which lists such a loss; only the losses and the labels differ. The
+full masks are those of the folder to validate on; where images to train on have none, that training
+is left out. The table tells the mean and the standard deviation over the seeds; the figure shows
+each seed. A call that was stopped goes on where it was, and what is finished is not trained again.
 
     ... --losses densecrf normalized gated
 
@@ -15,6 +15,7 @@ end of the warm-up.
 import argparse
 import copy
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from mmengine.config import Config, ConfigDict, DictAction
-from PIL import Image
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
@@ -42,10 +42,20 @@ from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network
-from mmseg_rloss.command_line import at_least, output_folder, read_network_config
-from mmseg_rloss.datasets.label_png import write_label_png
-from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS
+from mmseg_rloss.command_line import at_least, output_folder, read_network_config, say, shown
+from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError, ScribbleDataset
+from mmseg_rloss.datasets.config_data import (
+    LabelMaps,
+    data_of,
+    ignored_by_metric,
+    inner_dataset,
+    label_folder,
+    type_of,
+)
+from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette, write_label_png
+from mmseg_rloss.datasets.own_data import check_masks
 from mmseg_rloss.models.losses import RegularizedLoss, named_losses
+from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels, read_photo
 
 TITLES = {
     "ce": "cross entropy",
@@ -58,7 +68,6 @@ TITLES = {
     "mask": "full masks",
 }
 TRIMAP_WIDTHS = (2, 4, 8, 16)  # pixels to either side of a boundary
-IGNORED = 255
 WARMUP = "RegularizedLossWarmupHook"
 HOOKS_OF_THE_LOSS = ("ProvideImagesHook", "DenseCRFVisualizationHook", WARMUP)
 EXAMPLES = 4  # validation photos to draw
@@ -71,19 +80,24 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     out = args.out or Path("work_dirs") / "compare_losses" / args.config.stem
     config = read_network_config(args.config, args.cfg_options)
+    init_default_scope("mmseg")
     losses = losses_to_compare(config, args.losses)
     if taken := {"ce", "mask"} & losses.keys():
         raise SystemExit(f"{taken.pop()} names a training without the losses: rename the loss.")
-    variants = ["ce", *losses, "mask"]
+    variants = ["ce", *losses]
+    look_at_masks(config)
+    if masks_to_train_on(config):
+        variants.append("mask")
+    else:
+        say("Not all images to train on have a full mask: that training is left out.")
     runs = [(variant, seed) for seed in args.seeds for variant in variants]
     results: Results = {variant: {} for variant in variants}
-    init_default_scope("mmseg")
     for variant, seed in track(runs, "Trainings"):
         folder = out / variant / f"seed_{seed}"
         warm = out / "ce" / folder.name if variant in losses else None
         varied = vary(config, variant, losses.get(variant), seed)
         results[variant][seed] = run(varied, folder, warm)
-        if seed in results["mask"]:  # the last of a seed
+        if variant == variants[-1]:  # the last of a seed
             report(results, out)
             draw_examples(config, variants, seed, out)
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII alone has no ±
@@ -172,8 +186,44 @@ def vary(config: Config, variant: str, loss: dict | None, seed: int) -> Config:
             hook for hook in hooks(config) if type_name(hook) not in HOOKS_OF_THE_LOSS
         ]
     if variant == "mask":
-        config.train_dataloader.dataset.labels = "mask"
+        train_on_masks(config)
     return config
+
+
+def train_on_masks(config: Config) -> None:
+    """Let a config train on the label maps of the folder that it validates on."""
+    trained, validated = (inner_dataset(config, split) for split in ("train", "val"))
+    own_folder = "seg_map_path" in (trained.get("data_prefix") or {})
+    if issubclass(type_of(trained), ScribbleDataset):
+        trained.labels = "mask"
+    if own_folder:
+        trained.data_prefix.seg_map_path = str(label_folder(config, "val").absolute())
+    for key in ("ignore_index", "reduce_zero_label", "seg_map_suffix"):  # how its files are read
+        trained.pop(key, None)
+        if key in validated:
+            trained[key] = validated[key]
+
+
+def masks_to_train_on(config: Config) -> bool:
+    """Whether every image to train on has a full mask beside its scribbles."""
+    if label_folder(config, "train").resolve() == label_folder(config, "val").resolve():
+        return False
+    scribbled = data_of(config, "train")
+    config = copy.deepcopy(config)
+    train_on_masks(config)
+    masked = data_of(config, "train")
+    # Without a list of ids, the masks to validate on would be among them.
+    same = masked.images.keys() == scribbled.images.keys()
+    return same and all(masked.maps.path(name).is_file() for name in masked.images)
+
+
+def look_at_masks(config: Config) -> None:
+    """End the tool before the first training if there are masks that cannot be evaluated on."""
+    try:
+        dataset = DATASETS.build(config.val_dataloader.dataset)
+        check_masks(dataset, ignored_by_metric(config, "val"))
+    except (DatasetFilesError, DatasetNotFoundError) as error:
+        raise SystemExit(str(error)) from None
 
 
 def hooks(config: Config) -> list[ConfigDict]:
@@ -226,7 +276,10 @@ def take_warmup(config: Config, warm: Path, folder: Path) -> None:
 
 def train(config_file: Path, folder: Path) -> None:
     tool = Path(__file__).with_name("train.py")
-    command = [sys.executable, tool, config_file, "--work-dir", folder, "--resume"]
+    command = [sys.executable, tool, config_file, "--work-dir", folder]
+    if (folder / "last_checkpoint").exists():
+        # With load_from, MMEngine would begin there again.
+        command += ["--resume", "--cfg-options", "load_from=None"]
     log = folder / "train.log"
     with log.open("ab") as output:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
@@ -246,23 +299,24 @@ def measure(config: Config, folder: Path) -> Result:
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
     dataset = DATASETS.build(config.val_dataloader.dataset)
-    classes = dataset.metainfo["classes"]
-    palette = np.array(dataset.metainfo["palette"], dtype=np.uint8)
+    data = data_of(config, "val")
+    names = {path: name for name, path in data.images.items()}
+    classes = data.classes
+    ignored = [UNLABELLED, ignored_by_metric(config, "val")]
     # One confusion matrix for all pixels (None) and one for each trimap; rows are the truth.
     confusion = {width: np.zeros((len(classes),) * 2, int) for width in (None, *TRIMAP_WIDTHS)}
     predictions = folder / "predictions"
-    predictions.mkdir(exist_ok=True)
     for item in dataset:
         mask = item["data_samples"].gt_sem_seg.numpy().data[0]
         photo = Path(item["data_samples"].img_path)
         sample = inference_model(model, str(photo))
         prediction = sample.pred_sem_seg.cpu().numpy().data[0]
-        write_label_png(
-            prediction.astype(np.uint8), predictions / f"{photo.stem}.png", palette=palette
-        )
+        file = predictions / f"{names[photo]}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_label_png(prediction.astype(np.uint8), file, data.palette)
         distance = distance_to_boundary(mask)
         for width, matrix in confusion.items():
-            counted = (mask != IGNORED) & (distance <= (width or np.inf))
+            counted = ~np.isin(mask, ignored) & (distance <= (width or np.inf))
             pairs = mask[counted] * len(classes) + prediction[counted]
             matrix += np.bincount(pairs, minlength=matrix.size).reshape(matrix.shape)
     iou = class_iou(confusion[None])
@@ -305,10 +359,11 @@ def class_accuracy(confusion: np.ndarray) -> np.ndarray:
 
 
 def seconds_per_iteration(folder: Path) -> float:
-    """The median over the lines of the training's log."""
+    """The median over the lines of the training's log; NaN if it was too short for a line."""
     logs = folder.glob("*/vis_data/scalars.json")
     lines = [line for log in logs for line in log.open(encoding="utf-8") if line.endswith("}\n")]
-    return median(entry["time"] for entry in map(json.loads, lines) if "loss" in entry)
+    times = [entry["time"] for entry in map(json.loads, lines) if "loss" in entry]
+    return median(times) if times else math.nan
 
 
 def report(results: Results, out: Path) -> None:
@@ -320,7 +375,7 @@ def report(results: Results, out: Path) -> None:
 def table(results: Results) -> Iterator[str]:
     """Markdown, the mean and the standard deviation over the seeds in each cell."""
     by_variant = {variant: list(runs.values()) for variant, runs in results.items()}
-    seeds = list(results["mask"])
+    seeds = list(results["ce"])
     yield f"| seeds {' '.join(map(str, seeds))} | {' | '.join(map(title, results))} |"
     yield "| --- |" + " --- |" * len(results)
 
@@ -348,6 +403,8 @@ def title(variant: str) -> str:
 
 
 def spread(values: list[float], digits: int) -> str:
+    if np.isnan(values).all():
+        return "-"
     mean = f"{np.mean(values):.{digits}f}"
     return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
 
@@ -355,7 +412,7 @@ def spread(values: list[float], digits: int) -> str:
 def gaps_closed(by_variant: dict[str, list[Result]]) -> Iterator[str]:
     """How far each variant comes from cross entropy on scribbles to full masks."""
     mean = {name: np.mean([run["mIoU"] for run in runs]) for name, runs in by_variant.items()}
-    gap = mean["mask"] - mean["ce"]
+    gap = mean.get("mask", math.nan) - mean["ce"]
     for name in by_variant:
         among = name not in ("ce", "mask") and gap > 0
         yield f"{(mean[name] - mean['ce']) / gap:.0%}" if among else "-"
@@ -389,33 +446,31 @@ def draw(results: Results, path: Path) -> None:
 
 def draw_examples(config: Config, variants: list[str], seed: int, out: Path) -> None:
     """Photos of the validation set with what each training of the seed makes of them."""
-    dataset = DATASETS.build(config.val_dataloader.dataset)
-    chosen = np.linspace(0, len(dataset) - 1, min(EXAMPLES, len(dataset)), dtype=int)
-    rows = []
-    for info in map(dataset.get_data_info, chosen.tolist()):
-        photo, mask = Path(info["img_path"]), Path(info["seg_map_path"])
-        pictures = {
-            "photo": photo,
-            "scribbles": mask.parents[1] / LABEL_FOLDERS["scribble"] / mask.name,
-        }
-        for variant in variants:
-            pictures[title(variant)] = out / variant / f"seed_{seed}" / "predictions" / mask.name
-        rows.append({**pictures, "mask": mask})
-    # Scribbles of validation photos are not part of PASCAL.
-    titles = [name for name in rows[0] if any(pictures[name].exists() for pictures in rows)]
-    size = (2 * len(titles), 1.7 * len(rows))
-    figure, axes = plt.subplots(
-        len(rows), len(titles), figsize=size, layout="constrained", squeeze=False
+    data = data_of(config, "val")
+    maps = {"scribbles": data_of(config, "train").maps}  # which photos to validate on may lack
+    for variant in variants:
+        maps[title(variant)] = LabelMaps(out / variant / f"seed_{seed}" / "predictions")
+    maps["mask"] = data.maps
+    palette = voc_palette()
+    palette[: len(data.palette)] = data.palette
+    chosen = np.linspace(0, len(data.images) - 1, min(EXAMPLES, len(data.images)), dtype=int)
+    rows, present = {}, set()
+    for name in np.array(list(data.images))[chosen].tolist():
+        photo = read_photo(data.images[name])
+        rows[shown(name)] = row = {"photo": photo}
+        for column, source in maps.items():
+            if not source.path(name).exists():
+                continue
+            labels, _ = source.read(name)
+            present.update(np.unique(labels).tolist())
+            if column == "scribbles":  # which dark colours show on a pale photo
+                row[column] = overlay_labels(photo // 2 + 127, labels, palette, opacity=1)
+            else:
+                row[column] = overlay_labels(photo, labels, palette, clear_black=True)
+    names = {label: name for label, name in enumerate(data.classes) if label in present}
+    draw_sheet(rows, class_legend(names, palette)).savefig(
+        out / f"examples_seed_{seed}.png", dpi=150
     )
-    for axis, name in zip(axes[0], titles, strict=True):
-        axis.set_title(name)
-    for row, pictures in zip(axes, rows, strict=True):
-        for axis, name in zip(row, titles, strict=True):
-            axis.axis("off")
-            if pictures[name].exists():
-                axis.imshow(Image.open(pictures[name]).convert("RGB"))
-    figure.savefig(out / f"examples_seed_{seed}.png", dpi=150)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

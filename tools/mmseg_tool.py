@@ -15,9 +15,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
+    from mmengine.config import Config, ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
@@ -50,9 +54,13 @@ def run(name: str) -> None:
         if name == "test.py":
             look_at_checkpoint(config, args.checkpoint)
         tool.main()
+        if name == "test.py" and args.out and os.environ.get("RANK", "0") == "0":
+            colour_predictions(config, Path(args.out))
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
+    except URLError as error:
+        stop(no_weights(config, error))
 
 
 def load_tool(name: str) -> ModuleType:
@@ -88,23 +96,72 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
     """Raise for absent data, as the data set does, before a log begins and a model is built."""
-    from mmseg_rloss.datasets import DatasetFilesError, PascalScribbleDataset
+    from mmseg_rloss.datasets import DatasetFilesError, ScribbleDataset
+    from mmseg_rloss.datasets.config_data import build_unread, inner_dataset
     from mmseg_rloss.datasets.id_list import read_id_list
 
     for dataloader in dataloaders:
-        dataset = dict((config.get(dataloader) or {}).get("dataset", {}))
-        kind = dataset.pop("type", None)
+        split = dataloader.partition("_")[0]
+        try:
+            given = inner_dataset(config, split)
+        except ValueError:
+            continue  # MMEngine says what it lacks.
         ids = None
-        if kind == "PascalScribbleDataset":
-            lists = PascalScribbleDataset(**{**dataset, "pipeline": [], "lazy_init": True})
-            ids = Path(lists.ann_file)
-        elif kind == "BaseSegDataset" and dataset.get("ann_file"):
-            ids = Path(dataset.get("data_root") or "", dataset["ann_file"])
+        if is_one(given, ScribbleDataset):
+            ids = Path(build_unread(given).ann_file or "")
+        elif given.type == "BaseSegDataset" and given.get("ann_file"):
+            ids = Path(given.get("data_root") or "", given["ann_file"])
         # MMEngine fails at an empty one in words of its own, or waits for a photo for ever.
         if ids and ids.is_file() and not read_id_list(ids):
             raise DatasetFilesError(
                 f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"
             )
+
+
+def no_weights(config: Config, error: URLError) -> str:
+    """What to say of weights that cannot be downloaded, with the options to go on."""
+    model = config.get("model") or {}
+    init_cfg = (model.get("backbone") or {}).get("init_cfg") or {}
+    named = [
+        (model.get("pretrained"), "model.pretrained", "model.pretrained"),
+        (
+            init_cfg.get("checkpoint"),
+            "model.backbone.init_cfg.checkpoint",
+            "model.backbone.init_cfg",
+        ),
+        (config.get("load_from"), "load_from", "load_from"),
+    ]
+    for address, key, without in named:
+        if "://" in (address or ""):
+            return (
+                f"The pretrained weights {address} cannot be downloaded ({error.reason}). Name a "
+                f"copy by --cfg-options {key}=FILE, or begin without by --cfg-options "
+                f"{without}=None."
+            )
+    return f"Something that the config names cannot be downloaded ({error.reason})."
+
+
+def is_one(dataset: ConfigDict, kind: type) -> bool:
+    """Whether the data set of a config is of a kind; one that is not registered is none."""
+    from mmseg_rloss.datasets.config_data import type_of
+
+    try:
+        return issubclass(type_of(dataset), kind)
+    except ValueError:
+        return False
+
+
+def colour_predictions(config: Config, folder: Path) -> None:
+    """Give the label maps that the test wrote a palette: MMSeg's are grey, that is, black."""
+    from mmseg_rloss.datasets.config_data import metainfo_of
+    from mmseg_rloss.datasets.label_png import write_label_png
+
+    _, palette = metainfo_of(config) or ((), None)
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            mode, labels = image.mode, np.asarray(image)
+        if mode == "L":
+            write_label_png(labels, path, palette)
 
 
 def work_dir_of(args: argparse.Namespace, config: Config) -> Path:

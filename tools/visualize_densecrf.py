@@ -2,8 +2,8 @@
 
     python tools/visualize_densecrf.py CONFIG CHECKPOINT IMAGE ... --out pictures/
 
-draws one figure for each photo, by the first such loss of the config. Several sigmas give a row for
-each pair of them, to choose bandwidths by looking:
+draws one figure for each photo, or for each one in a folder, by the first such loss of the config.
+Several sigmas give a row for each pair of them, to choose bandwidths by looking:
 
     ... --sigma-rgb 5 15 30 --sigma-xy 20 50 100
 
@@ -27,6 +27,7 @@ import argparse
 import copy
 import itertools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,8 @@ from mmseg_rloss.command_line import (
     stop_if_any,
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
+from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
+from mmseg_rloss.datasets.image_folder import files_by_id
 from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
 from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
@@ -70,9 +73,9 @@ def main(argv: list[str] | None = None) -> None:
     source = SavedScores(args.scores) if args.scores else Network(*args.model, args.losses)
     losses = [varied for loss in source.losses for varied in vary(loss, args)]
     bad = []
-    for photo in track(args.photos, "Drawing"):
+    for name, photo in track(args.photos.items(), "Drawing"):
         try:
-            maps = maps_of(photo, source, args)
+            maps = maps_of(name, photo, source, args)
         except (OSError, ValueError) as error:
             bad.append(str(error))
             continue
@@ -86,7 +89,9 @@ def main(argv: list[str] | None = None) -> None:
                 source.palette,
                 maps.labels,
             )
-            figure.savefig(args.out / f"{photo.stem}.png")
+            file = args.out / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(file)
         except (OSError, ValueError) as error:  # The scale may leave no pixel of a small photo.
             bad.append(f"{photo}: its figure cannot be drawn ({error})")
     say(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
@@ -101,14 +106,16 @@ class Maps(NamedTuple):
     labels: Tensor | None  # (H, W)
 
 
-def maps_of(photo: Path, source: Network | SavedScores, args: argparse.Namespace) -> Maps:
-    """Read a photo and what belongs to it.
+def maps_of(
+    name: str, photo: Path, source: Network | SavedScores, args: argparse.Namespace
+) -> Maps:
+    """Read a photo and what belongs to it, by its name without suffix.
 
     Raises:
         OSError, ValueError: One of the files cannot be used.
     """
     image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)
-    scores = source.scores(photo)
+    scores = source.scores(name, photo)
     if scores.ndim != 3 or not len(scores) or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
             f"The score map of {photo} is {tuple(scores.shape)}. It must be "
@@ -116,7 +123,7 @@ def maps_of(photo: Path, source: Network | SavedScores, args: argparse.Namespace
         )
     if not torch.isfinite(scores).all():
         raise ValueError(f"The score map of {photo} has values that are not finite.")
-    labels = read_labels(args, photo, image) if args.labels else None
+    labels = read_labels(args, name, image) if args.labels else None
     return Maps(image.to(scores.device), to_probabilities(scores), labels)
 
 
@@ -137,7 +144,7 @@ class Network:
             losses = [*losses_by_name(self._model).values(), DenseCRFLoss()][:1]
         self.losses = [loss.layer for loss in losses]
 
-    def scores(self, photo: Path) -> Tensor:
+    def scores(self, name: str, photo: Path) -> Tensor:
         """(K, H, W)"""
         try:
             return inference_model(self._model, str(photo)).seg_logits.data
@@ -155,9 +162,9 @@ class SavedScores:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def scores(self, photo: Path) -> Tensor:
+    def scores(self, name: str, photo: Path) -> Tensor:
         """(K, H, W)"""
-        path = self._folder / f"{photo.stem}.npy"
+        path = self._folder / f"{name}.npy"
         if not path.is_file():
             raise ValueError(f"{photo} needs its score map {path}.")
         try:
@@ -175,9 +182,9 @@ def names_of(count: int) -> list[str]:
     return [f"class {label}" for label in range(count)]
 
 
-def read_labels(args: argparse.Namespace, photo: Path, image: Tensor) -> Tensor:
+def read_labels(args: argparse.Namespace, name: str, image: Tensor) -> Tensor:
     """(H, W) of the photo."""
-    path = args.labels / f"{photo.stem}.png"
+    path = args.labels / f"{name}.png"
     try:
         labels = torch.from_numpy(
             read_label_png(path, args.ignore_index, args.reduce_zero_label)[0]
@@ -233,7 +240,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         usage="%(prog)s CONFIG CHECKPOINT IMAGE ... [options]\n"
         "       %(prog)s --scores FOLDER IMAGE ... [options]",
     )
-    parser.add_argument("inputs", nargs="+", help="config, checkpoint, and photos; or just photos")
+    parser.add_argument(
+        "inputs", nargs="+", help="config, checkpoint, and photos or folders; or just those"
+    )
     parser.add_argument("--scores", type=Path, metavar="FOLDER", help="of saved score maps")
     parser.add_argument(
         "--out",
@@ -265,18 +274,35 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if args.scores and args.losses:
         parser.error("--losses names losses of a config, which --scores goes without")
     args.model = [] if args.scores else args.inputs[:2]
-    args.photos = [Path(photo) for photo in args.inputs[len(args.model) :]]
-    if not args.photos:
+    paths = [Path(photo) for photo in args.inputs[len(args.model) :]]
+    if not paths:
         parser.error("name at least one photo, after the config and the checkpoint")
-    if absent := [str(photo) for photo in args.photos if not photo.is_file()]:
+    if absent := [str(path) for path in paths if not (path.is_file() or path.is_dir())]:
         parser.error(f"no such photo: {', '.join(absent)}")
-    figures = {(args.out / f"{photo.stem}.png").resolve() for photo in args.photos}
-    inputs = [*args.photos, *(args.labels.glob("*.png") if args.labels else [])]
+    args.photos = {}
+    for name, photo in photos_of(paths):
+        if args.photos.setdefault(name, photo) != photo:
+            parser.error(
+                f"{args.photos[name]} and {photo} would share a figure: call the tool for each "
+                "folder, or rename one"
+            )
+    if not args.photos:
+        parser.error(f"no photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named")
+    figures = {(args.out / f"{name}.png").resolve() for name in args.photos}
+    inputs = [*args.photos.values(), *(args.labels.rglob("*.png") if args.labels else [])]
     if over := [str(path) for path in inputs if path.resolve() in figures]:
         parser.error(f"--out would write a figure over {', '.join(over)}: name another folder")
-    if len({photo.stem for photo in args.photos}) < len(args.photos):
-        parser.error("two photos of one name would share a figure: call the tool for each folder")
     return args
+
+
+def photos_of(paths: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Each photo, and those of the folders, by its name without suffix, within the folder."""
+    for path in paths:
+        if path.is_dir():
+            for name, found in files_by_id(path).items():
+                yield from ((name, photo) for photo in found)
+        else:
+            yield path.stem, path
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import mmseg  # noqa: F401  # before this package: it has all of them imported
 
-from .pascal_scribble import DatasetFilesError, DatasetNotFoundError, PascalScribbleDataset
+from .file_check import DatasetFilesError
+from .pascal_scribble import PascalScribbleDataset
+from .scribble_dataset import DatasetNotFoundError, ScribbleDataset
 from .transforms import LoadImageTags, LoadRegionOfInterest, PackScribbleInputs
 
 __all__ = [
@@ -12,4 +14,5 @@ __all__ = [
     "LoadRegionOfInterest",
     "PackScribbleInputs",
     "PascalScribbleDataset",
+    "ScribbleDataset",
 ]

@@ -40,6 +40,7 @@ def check_files(
     reduce_zero_label: bool = False,
     loader: LoadImageFromFile | None = None,
     owner: str = "",
+    problems: Iterable[str] = (),
 ) -> None:
     """Look at every photo and its label map, and report all that is wrong.
 
@@ -53,6 +54,7 @@ def check_files(
         reduce_zero_label: whether 0 does, and the classes count from 1.
         loader: how the pipeline reads photos, if not by default.
         owner: whose argument ignore_index is, if not the data set's.
+        problems: what is wrong with photos that are not among the pairs.
 
     Raises:
         DatasetFilesError: naming each file that cannot be used, and why.
@@ -66,7 +68,7 @@ def check_files(
     )
     with ThreadPoolExecutor() as pool:
         findings = list(pool.map(inspect, pairs))
-    problems = [finding.problem for finding in findings if finding.problem]
+    problems = [*problems, *(finding.problem for finding in findings if finding.problem)]
     if problems:
         raise DatasetFilesError(
             f"{len(problems)} photos of the data set cannot be used:\n  {listed(problems)}"

@@ -2,9 +2,14 @@
 
 import codecs
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Between two paths, each of which may hold spaces.
+BETWEEN_PATHS = re.compile(
+    rf"(?:{'|'.join(f'(?<={re.escape(suffix)})' for suffix in PHOTO_SUFFIXES)})\s+", re.IGNORECASE
+)
 
 
 def read_id_list(path: str | Path) -> list[str]:
@@ -35,7 +40,7 @@ def read_id_list(path: str | Path) -> list[str]:
 
 def id_of(line: str, path: str | Path) -> str:
     """The id that a line of a list names."""
-    columns = line.split()
+    columns = BETWEEN_PATHS.split(line)
     if not all(column.lower().endswith(PHOTO_SUFFIXES) for column in columns):
         return line
     ids = list(dict.fromkeys(map(name_in_folder, columns)))

@@ -1,4 +1,4 @@
-"""Looks at the files of data sets of one's own, as PascalScribbleDataset looks at its own."""
+"""Looks at the files of data sets of one's own, as ScribbleDataset looks at its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from .file_check import DatasetFilesError, check_files
 from .label_png import UNLABELLED
-from .pascal_scribble import PascalScribbleDataset
+from .scribble_dataset import ScribbleDataset
 from .transforms.label_check import pipelines
 from .transforms.loading import LoadRegionOfInterest
 
@@ -32,6 +32,11 @@ def check_training_files(dataset: Any) -> None:
             _check_files(part, True, region.ignore_index, "LoadRegionOfInterest")
 
 
+def has_scribbles(dataset: Any) -> bool:
+    """Whether a training set, or a set within it, has scribbles; those that do not tell have."""
+    return any(getattr(part, "labels", "scribble") == "scribble" for part in _sets(dataset))
+
+
 def check_evaluation_files(loop: Any) -> None:
     """Look at the files of a set to evaluate on, unless it is one of MMSeg's public ones.
 
@@ -46,8 +51,16 @@ def check_evaluation_files(loop: Any) -> None:
     """
     metrics = loop.evaluator.metrics
     ignored = [metric.ignore_index for metric in metrics if hasattr(metric, "ignore_index")]
-    ignore_index = ignored[0] if ignored else UNLABELLED
-    for part in _sets(loop.dataloader.dataset):
+    check_masks(loop.dataloader.dataset, ignored[0] if ignored else UNLABELLED)
+
+
+def check_masks(dataset: Any, ignore_index: int) -> None:
+    """Look at the files of a set to evaluate on, by a metric that leaves out a label.
+
+    Raises:
+        DatasetFilesError: As in :func:`check_training_files`.
+    """
+    for part in _sets(dataset):
         _check_not_empty(part)
         if type(part) is BaseSegDataset or not type(part).__module__.startswith("mmseg."):
             _check_files(part, False, ignore_index, "the metric")
@@ -79,7 +92,7 @@ def _region_of(dataset: BaseSegDataset) -> LoadRegionOfInterest | None:
 
 def _check_files(dataset: BaseSegDataset, scribbles: bool, ignore_index: int, owner: str) -> None:
     classes = dataset.METAINFO.get("classes") or dataset.metainfo.get("classes")
-    looked_at = isinstance(dataset, PascalScribbleDataset)
+    looked_at = isinstance(dataset, ScribbleDataset)
     if looked_at or dataset.backend_args or not 0 < len(classes or ()) <= UNLABELLED:
         return
     steps = next(pipelines(dataset))

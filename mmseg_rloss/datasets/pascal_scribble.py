@@ -1,20 +1,20 @@
 """PASCAL VOC with ScribbleSup's scribbles (Lin et al., CVPR 2016)."""
 
-import os
-import warnings
-from collections import Counter
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from mmcv.transforms import LoadImageFromFile
-from mmseg.datasets import BaseSegDataset, PascalVOCDataset
+from mmseg.datasets import PascalVOCDataset
 from mmseg.registry import DATASETS
 
-from ..ops.checks import check_flag
-from .file_check import DatasetFilesError, check_files, listed
-from .id_list import read_id_list
-from .label_png import UNLABELLED, check_label
-from .transforms.label_check import check_label_transforms
+from .scribble_dataset import (
+    DatasetNotFoundError,
+    ScribbleDataset,
+    missing_files,
+    what_lacks,
+)
 
 PHOTO_FOLDER = "JPEGImages"
 LABEL_FOLDERS = {"scribble": "pascal_2012_scribble", "mask": "SegmentationClassAug"}
@@ -22,15 +22,10 @@ ID_LISTS = {
     "train": ("ImageSets/SegmentationAug/train.txt", "ImageSets/Segmentation/train_aug.txt"),
     "val": ("ImageSets/SegmentationAug/val.txt", "ImageSets/Segmentation/val.txt"),
 }
-FLAGS = {"lazy_init", "reduce_zero_label", "serialize_data", "test_mode"}  # of BaseSegDataset
-
-
-class DatasetNotFoundError(FileNotFoundError):
-    """The data set, or a whole part of it, is not in the folder that was named."""
 
 
 @DATASETS.register_module()
-class PascalScribbleDataset(BaseSegDataset):
+class PascalScribbleDataset(ScribbleDataset):
     """PASCAL VOC 2012 with scribbles to train from and full masks to validate on.
 
     The root folder holds::
@@ -51,9 +46,9 @@ class PascalScribbleDataset(BaseSegDataset):
         labels (str): 'scribble' or 'mask'.
         ann_file (str): another list of ids, relative to the root.
         data_prefix (dict): other folders, `img_path` and `seg_map_path`, relative to the root.
-        ignore_index (int): what stands for unlabelled in the label maps; the network gets 255.
-        **kwargs: as in BaseSegDataset, such as `pipeline`, `indices`, `metainfo` and
-            `reduce_zero_label` (0 stands for unlabelled, and the classes count from 1).
+        img_suffix (str): the suffix of the photos.
+        **kwargs: as in ScribbleDataset, such as `ignore_index`, and in BaseSegDataset; `metainfo`
+            can choose some of VOC's classes.
 
     Raises:
         DatasetNotFoundError: the root, a folder or the id list is missing.
@@ -64,6 +59,8 @@ class PascalScribbleDataset(BaseSegDataset):
     """
 
     METAINFO = PascalVOCDataset.METAINFO
+    PHOTO_FOLDER = PHOTO_FOLDER
+    LABEL_FOLDERS = LABEL_FOLDERS
 
     def __init__(
         self,
@@ -72,92 +69,38 @@ class PascalScribbleDataset(BaseSegDataset):
         labels: str = "scribble",
         ann_file: str | None = None,
         data_prefix: dict | None = None,
-        ignore_index: int = UNLABELLED,
-        **kwargs,
+        img_suffix: str | None = ".jpg",
+        **kwargs: Any,
     ) -> None:
         if split not in list(ID_LISTS):
             raise ValueError(f"split must be 'train' or 'val', got {split!r}")
-        if labels not in list(LABEL_FOLDERS):
-            raise ValueError(f"labels must be 'scribble' or 'mask', got {labels!r}")
-        check_label("ignore_index", ignore_index)
-        for name in FLAGS & kwargs.keys():
-            check_flag(name, kwargs[name])
-        check_path("data_root", data_root)
-        if ann_file is not None:
-            check_path("ann_file", ann_file)
-        self.labels = labels
-        prefix = dict(img_path=PHOTO_FOLDER, seg_map_path=LABEL_FOLDERS[labels])
-        for name, folder in (data_prefix or {}).items():
-            if name not in prefix:
-                raise ValueError(f"data_prefix has {' and '.join(prefix)}, not {name!r}")
-            check_path(f"data_prefix[{name!r}]", folder)
-            prefix[name] = str(folder)
-        lists = [str(ann_file)] if ann_file else ID_LISTS[split]
+        self._split = split
         super().__init__(
-            data_root=str(data_root),
-            ann_file=find_files(Path(data_root), lists, tuple(prefix.values())),
-            data_prefix=prefix,
-            ignore_index=ignore_index,
+            data_root,
+            labels=labels,
+            ann_file="" if ann_file is None else ann_file,
+            data_prefix=data_prefix,
+            img_suffix=img_suffix,
             **kwargs,
         )
 
-    def full_init(self) -> None:
-        if not self._fully_initialized:
-            check_label_transforms(self)
-        super().full_init()
+    def _find_list(self, root: Path, ann_file: str, folders: Sequence[str]) -> str:
+        return find_files(root, [ann_file] if ann_file else ID_LISTS[self._split], folders)
 
-    def load_data_list(self) -> list[dict]:
-        try:
-            ids = read_id_list(self.ann_file)
-        except ValueError as error:
-            raise DatasetFilesError(str(error)) from None
-        if not ids:
-            warnings.warn(f"{self.ann_file} names no photo: the data set is empty", stacklevel=2)
-            self.serialize_data = False  # MMEngine cannot serialize nothing.
-        if repeated := [name for name, count in Counter(ids).items() if count > 1]:
-            warnings.warn(
-                f"{self.ann_file} names {len(repeated)} photos more than once, and they count as "
-                f"often: {listed(repeated)}",
-                stacklevel=2,
+    @classmethod
+    def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
+        """Where the chosen ones of VOC's classes go.
+
+        Raises:
+            ValueError: Some are none of VOC's.
+        """
+        others = [name for name in new_classes or () if name not in cls.METAINFO["classes"]]
+        if others:
+            raise ValueError(
+                f"metainfo has classes that are not a subset of VOC's: {', '.join(others)}. "
+                "ScribbleDataset reads those of one's own"
             )
-        photos, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
-        pairs = [
-            (photos / f"{name}{self.img_suffix}", labels / f"{name}{self.seg_map_suffix}")
-            for name in ids
-        ]
-        loaders = [step for step in self.pipeline.transforms if isinstance(step, LoadImageFromFile)]
-        check_files(
-            pairs,
-            len(self.METAINFO["classes"]),
-            scribbles=self.labels == "scribble",
-            ignore_index=self.ignore_index,
-            reduce_zero_label=self.reduce_zero_label,
-            loader=loaders[0] if loaders else None,
-        )
-        return [
-            dict(
-                img_path=str(photo),
-                seg_map_path=str(label),
-                label_map=self._label_map_of_files(),
-                reduce_zero_label=self.reduce_zero_label,
-                seg_fields=[],
-            )
-            for photo, label in pairs
-        ]
-
-    def _label_map_of_files(self) -> dict[int, int] | None:
-        """BaseSegDataset's, which also makes the files' value for unlabelled 255."""
-        if self.ignore_index == UNLABELLED:
-            return self.label_map
-        # LoadAnnotations reduces the labels before it maps them.
-        unlabelled = (self.ignore_index - int(self.reduce_zero_label)) % 256
-        return {**(self.label_map or {}), unlabelled: UNLABELLED}
-
-
-def check_path(name: str, value: str | os.PathLike) -> None:
-    """Raise TypeError unless a value can be a path."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name} must be a path, not {type(value).__name__} {value!r}")
+        return super().get_label_map(new_classes)
 
 
 def find_id_list(root: Path, split: str, label_folder: str) -> str:
@@ -171,18 +114,13 @@ def find_files(root: Path, lists: Sequence[str], folders: Sequence[str]) -> str:
     Raises:
         DatasetNotFoundError: a folder is missing, or all lists are.
     """
-    missing = [f"{folder}/" for folder in folders if not (root / folder).is_dir()]
-    found = [name for name in lists if (root / name).is_file()]
-    if not found:
-        missing.append(" or ".join(lists))
-    if missing:
+    if missing := missing_files(root, lists, folders):
         raise DatasetNotFoundError(not_found_message(root, missing))
-    return found[0]
+    return next(name for name in lists if (root / name).is_file())
 
 
 def not_found_message(root: Path, missing: list[str]) -> str:
-    state = "lacks" if root.is_dir() else "does not exist; it should hold"
-    return f"""The data set is not there: {root.absolute()} {state} {", ".join(missing)}.
+    return f"""The data set is not there: {what_lacks(root, missing)}.
 Put the data there, or name another folder in the environment variable PASCAL_SCRIBBLE_ROOT:
   JPEGImages/            the photos of PASCAL VOC 2012 (VOCtrainval_11-May-2012.tar)
   SegmentationClassAug/  the masks of VOC 2012 and SBD as one-channel PNGs ("SBD augmented VOC")

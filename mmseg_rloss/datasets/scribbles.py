@@ -74,12 +74,15 @@ def _regions(mask: np.ndarray) -> Iterator[Region]:
             yield Region(label, np.array([x, y]), depth)
 
 
-def draw_stroke(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Draw a polyline with a square brush of STROKE_WIDTH pixels.
+def draw_stroke(
+    points: np.ndarray, shape: tuple[int, int], width: int = STROKE_WIDTH
+) -> np.ndarray:
+    """Draw a polyline with a square brush.
 
     Args:
         points (np.ndarray): (M, 2), x and y in pixels, of one point or more, inside or outside.
         shape (tuple[int, int]): height and width of the canvas.
+        width (int): of the brush in pixels, odd.
 
     Returns:
         np.ndarray: bool of that shape.
@@ -89,7 +92,7 @@ def draw_stroke(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     # The last point twice: OpenCV draws nothing from a single one. Its own thickness of 3 makes
     # lines of 3 or 5 pixels, depending on its version; the brush does not.
     cv2.polylines(canvas, [np.concatenate([corners, corners[-1:]])], False, 1)
-    return cv2.dilate(canvas, np.ones((STROKE_WIDTH, STROKE_WIDTH), dtype=np.uint8)) == 1
+    return cv2.dilate(canvas, np.ones((width, width), dtype=np.uint8)) == 1
 
 
 def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:

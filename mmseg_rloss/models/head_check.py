@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmseg.models.decode_heads import DDRHead, PIDHead, PointHead, SideAdapterCLIPHead
+from mmseg.models.losses import CrossEntropyLoss
 from torch import nn
 
 from .losses import RegularizedLoss
@@ -31,6 +32,21 @@ def check_heads(segmentor: nn.Module) -> None:
                     f"{name} is a {head.__name__}, which cannot use {loss}, because it "
                     f"{reason.format(loss=loss)}"
                 )
+
+
+def trap_of_heads(segmentor: nn.Module) -> str | None:
+    """What to say of cross entropies that average over pixels without a label, too."""
+    names = [
+        name
+        for name, module in segmentor.named_modules()
+        if isinstance(module, CrossEntropyLoss) and not module.avg_non_ignore
+    ]
+    if not names:
+        return None
+    return (
+        f"The cross entropy {', '.join(names)} is divided by all pixels, of which scribbles label "
+        "few, and hardly counts: set its avg_non_ignore=True"
+    )
 
 
 def losses_by_name(module: nn.Module) -> dict[str, RegularizedLoss]:

@@ -50,7 +50,7 @@ def draw_densecrf(
         seg_label = probabilities.new_full(region_of_interest.shape, UNLABELLED)
     prediction = probabilities.argmax(0).byte().cpu().numpy()  # (H, W)
     prediction[region_of_interest.cpu().numpy() == 0] = UNLABELLED
-    overlay = overlay_labels(_displayable(image), prediction, palette)
+    overlay = overlay_labels(_displayable(image), prediction, palette, clear_black=True)
     present = _most_frequent(prediction)
 
     height, width = prediction.shape

@@ -8,6 +8,7 @@ from mmseg_rloss.datasets import (
     LoadRegionOfInterest,
     PackScribbleInputs,
     PascalScribbleDataset,
+    ScribbleDataset,
 )
 from mmseg_rloss.visualization import overlay_labels
 
@@ -26,6 +27,10 @@ def dataset(**arguments):
     return PascalScribbleDataset(**dict(data_root="nowhere") | arguments)
 
 
+def own(**arguments):
+    return ScribbleDataset(**dict(data_root="nowhere", metainfo=dict(classes="ab")) | arguments)
+
+
 LABELS = (True, -1, 256, 4.0, "4", np.nan, [4])
 FLAGS = ("False", 0, 1, None)
 BAD = [
@@ -39,6 +44,10 @@ BAD = [
     (dataset, "test_mode", FLAGS),
     (dataset, "lazy_init", FLAGS),
     (dataset, "serialize_data", FLAGS),
+    (own, "labels", ("box", None)),
+    (own, "ann_file", (None, 3)),
+    (own, "data_prefix", (dict(img_dir="a"), dict(img_path=None))),
+    (own, "ignore_index", (256, None)),
     (LoadRegionOfInterest, "ignore_index", (*LABELS, None)),
     (LoadRegionOfInterest, "num_classes", (True, 0, -1, 2.0, "3", np.inf, [3])),
     (PackScribbleInputs, "meta_keys", ("img_path",)),

@@ -27,6 +27,13 @@ def test_a_path_keeps_its_subfolders_and_dots(tmp_path):
     assert read_id_list(tmp_path / "list.txt") == ["trip/a.b", "v1.5_x"]
 
 
+def test_paths_may_hold_spaces(tmp_path):
+    (tmp_path / "list.txt").write_text(
+        "JPEGImages/my cat.JPEG masks/my cat.png\nimages/a dog.tif\n"
+    )
+    assert read_id_list(tmp_path / "list.txt") == ["my cat", "a dog"]
+
+
 def test_an_empty_list_is_empty(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf\n")
     assert read_id_list(tmp_path / "list.txt") == []

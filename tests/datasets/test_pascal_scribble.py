@@ -94,6 +94,11 @@ def test_can_be_limited_to_some_classes(root):
     assert np.unique(load_labels(dataset)).tolist() == [1]
 
 
+def test_classes_that_are_not_vocs_are_for_another_data_set(root):
+    with pytest.raises(ValueError, match=r"not a subset of VOC's: leaf\. ScribbleDataset reads"):
+        PascalScribbleDataset(root, metainfo=dict(classes=("background", "leaf")))
+
+
 def test_finds_the_id_lists_of_either_layout(root):
     write_id_lists(root, "ImageSets/SegmentationAug", train="train", val="val")
     for name in ("train_aug", "val"):

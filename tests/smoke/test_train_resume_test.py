@@ -128,6 +128,7 @@ def test_the_dense_crf_refines_by_an_option_of_the_test_tool(data, tmp_path):
     assert len(masks) == 2
     for photo in (photo for photo in photos if Path(photo).stem in masks):
         with Image.open(masks[Path(photo).stem]) as mask:
+            assert mask.getpalette()[3:6] == [128, 0, 0], "VOC's colour of its first class"
             labels = torch.from_numpy(np.array(mask))
         assert torch.equal(labels, inference_model(refining, photo).pred_sem_seg.data[0])
         assert not torch.equal(labels, inference_model(plain, photo).pred_sem_seg.data[0])

@@ -95,6 +95,77 @@ def test_names_of_ones_own(root, capsys, figures):
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["a", "hound"]
 
 
+OWN = """
+plants = dict(
+    type="ScribbleDataset", data_root={root!r},
+    metainfo=dict(classes=("ground", "leaf"), palette=[[0, 0, 0], [40, 160, 60]]))
+train_dataloader = dict(dataset=dict(**plants, ann_file="train.txt"))
+val_dataloader = dict(dataset=dict(**plants, labels="mask"))
+"""
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    """Of a data set with classes of its own and one image in each suffix."""
+    root = tmp_path / "plants"
+    leaf = np.full(SIZE, 255, dtype=np.uint8)
+    leaf[3] = 1
+    for name, suffix, palette in (
+        ("my plant", "png", [[1, 1, 1], [9, 9, 9]]),
+        ("b.2", "tif", None),
+    ):
+        write_photo(root / "images" / f"{name}.{suffix}", SIZE)
+        for folder in ("scribbles", "masks"):
+            (root / folder).mkdir(exist_ok=True)
+            colours = palette and np.array(palette, dtype=np.uint8)
+            write_label_png(leaf, root / folder / f"{name}.png", colours)
+    (root / "train.txt").write_text("my plant\nb.2\nabsent\n")
+    (tmp_path / "config.py").write_text(OWN.format(root=str(root)))
+    return tmp_path / "config.py"
+
+
+def test_folders_classes_and_colours_are_the_configs(config, capsys, figures):
+    out = config.parent / "sheet.png"
+    with pytest.raises(SystemExit, match=r"1 photos are left out: .*images/absent\.jpg: missing"):
+        browse_scribbles.main([str(config), "--out", str(out)])
+    assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["my plant", "b.2"]
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["leaf"]
+    for axis in figures[0].axes[1::3]:
+        assert np.all(axis.images[0].get_array()[3] == [40, 160, 60])
+    assert "leaf 2 60 5.00% 0.00%" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_legend_names_what_predictions_and_masks_show(root, figures):
+    (root / "masks").mkdir()
+    write_label_png(np.full(SIZE, 3, dtype=np.uint8), root / "masks" / "a.png")
+    browse(root, "--ids", "a", "--predictions", f"net={root / 'masks'}")
+    names = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert names == ["background", "bird", "dog"]
+
+
+def test_a_class_has_one_colour_in_a_sheet(root, figures):
+    own = np.zeros((13, 3), dtype=np.uint8)
+    own[12] = 1, 250, 3
+    labels = np.full(SIZE, 12, dtype=np.uint8)
+    write_label_png(labels, root / "pascal_2012_scribble" / "a.png", own)
+    browse(root, "--ids", "b", "a")
+    dog = voc_palette()[12]
+    for axis in (figures[0].axes[1], figures[0].axes[4]):
+        assert np.all(axis.images[0].get_array()[2, :25] == dog)
+    patches = figures[0].legends[0].get_patches()
+    assert [round(255 * value) for value in patches[-1].get_facecolor()[:3]] == dog.tolist()
+
+
+@pytest.mark.parametrize("file", ["JPEGImages/b.jpg", "SegmentationClassAug/a.png", "net/c.png"])
+def test_the_sheet_is_not_written_over_what_it_shows(root, file):
+    (root / "net").mkdir()
+    (root / file).touch()
+    before = (root / file).read_bytes()
+    with pytest.raises(SystemExit, match=f"--out would write the sheet over {root / file}"):
+        browse(root, "--out", str(root / file), "--predictions", f"net={root / 'net'}")
+    assert (root / file).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

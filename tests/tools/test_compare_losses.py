@@ -11,8 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.engine import ChannelsLastHook, ProvideImagesHook
 from mmseg_rloss.models import DenseCRFLoss
+from tests.engine.training import LOADING, PIPELINE, training_config, write_data_set
 from tools import compare_losses, make_sample_dataset
 
 CONFIG = Path(__file__).parents[2] / "configs" / "deeplabv3plus_mobilenet_scribble_sample.py"
@@ -208,6 +210,11 @@ def test_a_line_of_the_log_that_broke_off_does_no_harm(tmp_path):
     assert compare_losses.seconds_per_iteration(tmp_path) == 0.5
 
 
+def test_a_training_too_short_for_the_log_has_no_speed(tmp_path):
+    assert np.isnan(compare_losses.seconds_per_iteration(tmp_path))
+    assert compare_losses.spread([np.nan, np.nan], 3) == "-"
+
+
 def test_a_warm_up_that_broke_off_is_not_taken(tmp_path):
     config = load()
     config.custom_hooks.append(dict(type="RegularizedLossWarmupHook", iters=1))
@@ -222,3 +229,56 @@ def test_a_warm_up_that_broke_off_is_not_taken(tmp_path):
     (warm / "iter_1.pth").write_bytes(whole)
     compare_losses.take_warmup(config, warm, folder)
     assert (folder / "last_checkpoint").read_text() == str(folder / "iter_1.pth")
+
+
+def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
+    """Two images of one stem, and weights to begin with, which --resume would begin with again."""
+    sample = tmp_path / "plants"
+    write_data_set(sample, count=2)
+    for kind in ("photos", "labels"):
+        for i in range(2):
+            (sample / kind / f"{i}").mkdir()
+            (sample / kind / f"{i}.png").rename(sample / kind / f"{i}" / "my plant.png")
+    (sample / "masks" / "1").mkdir(parents=True)
+    write_label_png(np.eye(20, 28, dtype=np.uint8), sample / "masks" / "1" / "my plant.png")
+    config = training_config(sample, tmp_path / "work")
+    metainfo = dict(classes=("ground", "leaf", "fruit"), palette=[[0, 0, 0], [1, 2, 3], [4, 5, 6]])
+    own = dict(type="ScribbleDataset", data_root=str(sample), metainfo=metainfo)
+    folders = dict(img_path="photos", seg_map_path="labels")
+    config["train_dataloader"]["dataset"] = dict(own, data_prefix=folders, pipeline=PIPELINE)
+    config["val_dataloader"] = dict(
+        batch_size=1,
+        sampler=dict(type="DefaultSampler", shuffle=False),
+        dataset=dict(
+            own,
+            labels="mask",
+            data_prefix=dict(img_path="photos"),
+            pipeline=[*LOADING, dict(type="PackSegInputs")],
+        ),
+    )
+    config |= dict(val_cfg=dict(type="ValLoop"), val_evaluator=dict(type="IoUMetric"))
+    config["test_pipeline"] = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
+    config["default_hooks"] = dict(
+        checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)
+    )
+    config["custom_imports"] = dict(imports=["mmseg_rloss"])
+    Config(config).dump(tmp_path / "config.py")
+    out = tmp_path / "out"
+    compare_losses.main(
+        ["--config", str(tmp_path / "config.py"), "--seeds", "0", "--out", str(out)]
+    )
+    told = capsys.readouterr().out
+    assert "Not all images to train on have a full mask" in told
+    assert "| seeds 0 | cross entropy | + DenseCRF |" in told
+    with Image.open(out / "densecrf" / "seed_0" / "predictions" / "1" / "my plant.png") as image:
+        assert image.getpalette()[3:9] == [1, 2, 3, 4, 5, 6]
+    assert (out / "examples_seed_0.png").is_file()
+
+
+def test_masks_that_cannot_be_evaluated_on_end_it_before_a_training(tmp_path):
+    write_data_set(tmp_path, count=1)
+    write_label_png(np.full((20, 28), 3, np.uint8), tmp_path / "labels" / "0.png")
+    config = Config(training_config(tmp_path, tmp_path / "work"))
+    config.val_dataloader = config.train_dataloader
+    with pytest.raises(SystemExit, match=r"0\.png: label 3, which is none of the 3 classes"):
+        compare_losses.look_at_masks(config)

@@ -7,6 +7,7 @@ import pytest
 NAMES = [
     "browse_scribbles",
     "dataset_converters.pascal_scribble",
+    "dataset_converters.scribbles",
     "make_sample_dataset",
     "make_scribbles",
     "predict",

@@ -142,3 +142,32 @@ def test_what_cannot_be_written_is_named_and_the_others_are(masks):
 def test_suffixes_may_be_of_capitals(masks):
     (masks / "0.png").rename(masks / "0.PNG")
     assert "0.PNG" in make(masks)
+
+
+CONFIG = """
+plants = dict(
+    type="ScribbleDataset", data_root={root!r}, metainfo=dict(classes=("ground", "leaf")))
+train_dataloader = dict(dataset=dict(**plants, ann_file={ids!r}))
+val_dataloader = dict(dataset=dict(**plants, ann_file="val.txt", labels="mask"))
+"""
+
+
+@pytest.mark.parametrize("ids", ["train.txt", ""])
+def test_a_config_names_the_folders_and_the_images(masks, ids):
+    root = masks.parent
+    (masks / "sub").mkdir()
+    (masks / "0.png").rename(masks / "sub" / "my 0.v1.png")
+    (root / "images" / "sub").mkdir(parents=True)
+    for name in ("sub/my 0.v1.tif", "1.png", "2.jpg"):
+        Image.new("RGB", (80, 60)).save(root / "images" / name)
+    (root / "train.txt").write_text("sub/my 0.v1\n1\n")
+    (root / "val.txt").write_text("2\n")
+    (root / "config.py").write_text(CONFIG.format(root=str(root), ids=ids))
+    make_scribbles.main([str(root / "config.py")])
+    written = {path.relative_to(root / "scribbles") for path in root.glob("scribbles/**/*.png")}
+    assert set(map(str, written)) == {"sub/my 0.v1.png", "1.png"}
+
+
+def test_a_folder_needs_a_place_for_its_scribbles(masks):
+    with pytest.raises(SystemExit, match="--out names the folder for the scribbles"):
+        make_scribbles.main([str(masks)])

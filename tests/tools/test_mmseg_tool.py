@@ -12,6 +12,8 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from mmseg_rloss.datasets import DatasetFilesError
+from tests.engine.training import training_config, write_data_set
+from tests.ports import free_port
 from tests.tools.network import write_network
 from tools.mmseg_tool import (
     leave_process_group,
@@ -192,3 +194,30 @@ def test_a_list_without_a_photo_is_told(tmp_path):
         config = Config(dict(train_dataloader=dict(dataset=dataset)))
         with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
             look_for_data(config, ("train_dataloader",))
+
+
+@pytest.mark.parametrize(
+    "model, options",
+    [
+        (
+            dict(pretrained="U"),
+            "model.pretrained=FILE, or begin without by --cfg-options model.pre",
+        ),
+        (
+            dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="U"))),
+            "checkpoint=FILE, or begin without by --cfg-options model.backbone.init_cfg=None",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_downloaded_are_told_with_the_options(tmp_path, model, options):
+    write_data_set(tmp_path / "set", count=1)
+    config = Config(training_config(tmp_path / "set", tmp_path / "work"))
+    address = f"http://127.0.0.1:{free_port()}/weights.pth"  # where nobody answers
+    config.merge_from_dict(dict(model=model, load_from=None))
+    text = config.pretty_text.replace("'U'", repr(address))
+    (tmp_path / "config.py").write_text(f"{text}\ncustom_imports = dict(imports=['mmseg_rloss'])\n")
+    process = run("train.py", "config.py", cwd=tmp_path)
+    assert process.returncode == 2, process.stderr
+    assert f"{address} cannot be downloaded" in process.stderr
+    assert options in process.stderr
+    assert "Traceback" not in process.stderr

@@ -134,6 +134,27 @@ def test_the_gate_follows_the_labels(network, tmp_path, figures):
         visualize_densecrf.main(call)
 
 
+def test_a_folder_stands_for_its_photos_and_classes_have_the_configs_names(
+    network, tmp_path, figures
+):
+    config = Config.fromfile(network.config)
+    classes = ("background", "my leaf", "fruit")
+    config.train_dataloader = dict(
+        dataset=dict(type="ScribbleDataset", metainfo=dict(classes=classes))
+    )
+    config.dump(tmp_path / "config.py")
+    weights = torch.load(network.checkpoint, weights_only=True) | dict(meta={})
+    torch.save(weights, tmp_path / "without_names.pth")
+    for name in ("a.png", "trip 1/a.v2.bmp"):
+        write_photo(tmp_path / "photos" / name)
+    call = [str(tmp_path / name) for name in ("config.py", "without_names.pth", "photos")]
+    visualize_densecrf.main([*call, "--out", str(tmp_path / "out")])
+    written = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/**/*.png")}
+    assert written == {"a.png", "trip 1/a.v2.png"}
+    titles = {axis.get_title() for figure in figures for axis in figure.axes}
+    assert "pull towards my leaf" in titles
+
+
 def test_a_row_for_each_pair_of_sigmas_of_saved_scores(tmp_path, figures):
     photo = write_photo(tmp_path / "a.png")
     logits = torch.randn(21, 24, 32, generator=torch.Generator().manual_seed(0)) * 3

@@ -36,6 +36,15 @@ def test_colours_are_rounded_to_the_nearest():
     assert overlay.tolist() == [[[136, 56, 36]]]  # 135.5, 55.5 (to even) and 35.5
 
 
+def test_the_background_is_left_clear_where_asked_for(photo):
+    labels = np.arange(48, dtype=np.uint8).reshape(6, 8) % 4
+    labels[labels == 3] = 255
+    clear = overlay_labels(photo, labels, PALETTE, clear_black=True)
+    coloured = (labels == 1) | (labels == 2)
+    assert np.array_equal(clear[~coloured], photo[~coloured])
+    assert np.array_equal(clear[coloured], overlay_labels(photo, labels, PALETTE)[coloured])
+
+
 def test_leaves_the_photo_as_it_was(photo):
     before = photo.copy()
     overlay_labels(photo, np.ones((6, 8), dtype=np.uint8), PALETTE)

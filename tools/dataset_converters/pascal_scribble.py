@@ -11,9 +11,7 @@ import argparse
 import io
 import lzma
 import math
-import os
 import re
-import shutil
 import signal
 import sys
 import tarfile
@@ -32,9 +30,11 @@ from mmseg_rloss.command_line import (
     add_label_options,
     output_folder,
     say,
+    written_whole,
 )
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
+from mmseg_rloss.datasets.image_folder import regular_files
 from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, standardize, write_label_png
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
@@ -129,18 +129,6 @@ class Files:
         return self._tar.extractfile(file).read() if self._tar else file.read_bytes()
 
 
-def regular_files(root: Path) -> Iterator[Path]:
-    """The files below a folder, behind links too, without pipes and devices."""
-    seen = set()  # A folder that links lead to again is walked again under another name alone.
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder), os.path.basename(folder)
-        if place in seen:
-            subfolders.clear()
-            continue
-        seen.add(place)
-        yield from filter(Path.is_file, (Path(folder, name) for name in names))
-
-
 def is_wanted(name: str) -> bool:
     """Whether a file of a source is none of another year of VOC, other classes, or macOS's."""
     *folders, file = PurePosixPath(name).parts
@@ -174,9 +162,10 @@ class Sources:
     def _listed(self, split: str) -> set[str]:
         name = f"Segmentation/{split}.txt"
         try:
-            return set(self._voc.read(name).decode("utf-8-sig").split())
+            lines = self._voc.read(name).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise ValueError(f"{name} is no list in UTF-8: {error}") from None
+        return {line.strip() for line in lines if line.strip()}
 
     def _has(self, name: str) -> bool:
         mask = any(f"{name}{suffix}" in self._masks for suffix in (".png", ".mat"))
@@ -364,8 +353,6 @@ def main(argv: list[str] | None = None) -> None:
         return
     if missing := missing_sources(args):
         raise SystemExit("\n".join(["Data are missing.", *missing]))
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
         sources = Sources(args)
         ids = sources.ids(args.partial)
@@ -375,13 +362,11 @@ def main(argv: list[str] | None = None) -> None:
                 f"{len(ids['train'])} and {len(ids['val'])}. Is each option the right one?"
             )
         check_counts({split: len(names) for split, names in ids.items()}, args.partial)
-        write_dataset(sources, ids, unfinished)
-        check_dataset(unfinished, args.partial)
-        unfinished.rename(out)
+        with written_whole(out) as unfinished:
+            write_dataset(sources, ids, unfinished)
+            check_dataset(unfinished, args.partial)
     except (ValueError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SystemExit(str(error)) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     say(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
 
 

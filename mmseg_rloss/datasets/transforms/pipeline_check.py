@@ -11,6 +11,8 @@ from mmcv.transforms import RandomFlip as MMCVRandomFlip
 from mmcv.transforms import Resize as MMCVResize
 from mmseg.datasets.transforms import (
     Albu,
+    PhotoMetricDistortion,
+    RandomCrop,
     RandomCutOut,
     RandomDepthMix,
     RandomMosaic,
@@ -18,7 +20,7 @@ from mmseg.datasets.transforms import (
     RandomRotFlip,
 )
 
-from ..own_data import check_training_files
+from ..own_data import check_training_files, has_scribbles
 from .albu import changes_colours_alone
 from .formatting import PackScribbleInputs
 from .label_check import check_label_transforms, pipelines
@@ -54,6 +56,28 @@ def untracked_padding(dataset: Any) -> list[str]:
         else:
             names += [type(t).__name__ for t in pipeline if _adds_pixels(t)]
     return list(dict.fromkeys(names))
+
+
+def traps_of_pipelines(dataset: Any) -> list[str]:
+    """What of a stock pipeline does harm beside the losses over all pixels, with the remedy.
+
+    Args:
+        dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.
+    """
+    traps = []
+    steps = [step for pipeline in pipelines(dataset) for step in pipeline]
+    if any(isinstance(step, PhotoMetricDistortion) for step in steps):
+        traps.append(
+            "PhotoMetricDistortion changes the colours by which the losses tell what belongs "
+            "together: leave it out of the training pipeline"
+        )
+    crops = [step for step in steps if isinstance(step, RandomCrop)]
+    if any(crop.cat_max_ratio < 1 for crop in crops) and has_scribbles(dataset):
+        traps.append(
+            "RandomCrop's cat_max_ratio counts labelled pixels alone, and turns away crops with no "
+            "scribble or those of one class: leave it out"
+        )
+    return traps
 
 
 def _adds_pixels(transform: BaseTransform) -> bool:

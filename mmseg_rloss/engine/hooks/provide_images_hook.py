@@ -14,9 +14,9 @@ from mmengine.model import BaseModel
 from mmseg.registry import HOOKS
 from torch.utils.hooks import RemovableHandle
 
-from ...datasets.own_data import check_evaluation_files
-from ...datasets.transforms.pipeline_check import untracked_padding
-from ...models.head_check import check_heads, losses_by_name, type_names
+from ...datasets.own_data import check_evaluation_files, has_scribbles
+from ...datasets.transforms.pipeline_check import traps_of_pipelines, untracked_padding
+from ...models.head_check import check_heads, losses_by_name, trap_of_heads, type_names
 from ...ops.ranges import GREY_LEVELS, check_value_range
 from ..provide_images import ImageProvider, find_segmentor, provide_images
 
@@ -29,8 +29,9 @@ class ProvideImagesHook(Hook):
     """Hand every RegularizedLoss the images and their region of interest while training lasts.
 
     See :func:`~mmseg_rloss.engine.provide_images`. It also stops the training at the start if
-    a head cannot use the loss or files cannot be used, warns if padding would count as image, and
-    stops after the first iteration if a loss was never called.
+    a head cannot use the loss or files cannot be used, warns if padding would count as image or the
+    config holds what does not suit scribbles, and stops after the first iteration if a loss was
+    never called.
 
     Args:
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
@@ -70,6 +71,8 @@ class ProvideImagesHook(Hook):
                 logger="current",
                 level=logging.WARNING,
             )
+        if losses:
+            _tell_of_traps(segmentor, runner.train_dataloader.dataset)
         self._provider = provide_images(runner.model, value_range=self._value_range)
         _providers[segmentor] = self._provider
         for name, loss in losses.items():
@@ -115,6 +118,19 @@ class ProvideImagesHook(Hook):
 
     def _unwatch(self, name: str, *call: Any) -> None:
         self._watches.pop(name).remove()
+
+
+def _tell_of_traps(segmentor: BaseModel, dataset: Any) -> None:
+    """Say in one message what a stock config has that spoils a training from scribbles."""
+    traps = traps_of_pipelines(dataset)
+    if has_scribbles(dataset) and (trap := trap_of_heads(segmentor)):
+        traps.append(trap)
+    if traps:
+        print_log(
+            "\n  - ".join(["This config holds what does not suit scribbles:", *traps]),
+            logger="current",
+            level=logging.WARNING,
+        )
 
 
 def _head_of(segmentor: Any, loss_name: str) -> Any:

@@ -82,6 +82,7 @@ def test_nothing_stays_on_the_model(trained):
 
 def test_a_tracked_region_is_not_warned_of(trained):
     assert warnings_of(trained) == []
+    assert "suit scribbles" not in "".join(hook_of(trained, RecordLog).records.messages)
 
 
 def test_a_head_that_cannot_use_the_loss_stops_the_training(root, tmp_path):
@@ -147,6 +148,28 @@ def test_padding_that_would_pass_for_photo_is_warned_of_with_the_lines_to_add(ro
     (warning,) = warnings_of(train(config))
     for words in ("RandomRotate, Pad", "type='LoadRegionOfInterest'", "type='PackScribbleInputs'"):
         assert words in warning
+
+
+def test_the_traps_of_a_stock_config_are_told_at_once(root, tmp_path):
+    stock = [
+        *LOADING,
+        dict(type="LoadRegionOfInterest"),
+        dict(type="RandomCrop", crop_size=(16, 24), cat_max_ratio=0.75),
+        dict(type="PhotoMetricDistortion"),
+        dict(type="PackScribbleInputs"),
+    ]
+    config = training_config(root, tmp_path, stock)
+    config["model"]["decode_head"]["loss_decode"][0] = dict(type="CrossEntropyLoss")
+    config["custom_hooks"].append(dict(type="RecordLog"))
+    messages = hook_of(train(config), RecordLog).records.messages
+    (told,) = [text for text in messages if "does not suit scribbles" in text]
+    for words in (
+        "PhotoMetricDistortion changes the colours",
+        "RandomCrop's cat_max_ratio",
+        "decode_head.loss_decode.0 is divided by all pixels",
+        "avg_non_ignore=True",
+    ):
+        assert words in told
 
 
 def test_a_wrong_order_stops_the_training(root, tmp_path):

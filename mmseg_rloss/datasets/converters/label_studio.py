@@ -1,0 +1,149 @@
+"""Label Studio's JSON export (labelstud.io/guide/export), with its brush strokes.
+
+The brush packs its strokes as github.com/thi-ng/umbrella's rle-pack does: 32 bits for the number of
+values, 5 for the bits of a value less one, four times 4 for the bits of a length less one; then
+runs, each a bit that tells whether one value repeats, two that choose the bits of its length, the
+length less one, and the value or values. Of the four values of a pixel, the last is its opacity.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+import numpy as np
+
+from .files import read_json, sources
+from .marks import Annotation, Export, FormatError, Item, Mark, Options, as_points
+
+UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what the server puts before a file's name
+OPAQUE = 128
+
+
+def read(path: Path, options: Options) -> Export:
+    """A JSON file (not JSON-MIN), or a folder of some."""
+    items = []
+    for file in sources(path, ".json"):
+        try:
+            tasks = read_json(file)
+        except FormatError as error:
+            raise FormatError(f"{file}: {error}") from None
+        if not isinstance(tasks, list) or not all(
+            isinstance(task, dict) and "annotations" in task for task in tasks
+        ):
+            raise FormatError(f"{file}: no JSON of Label Studio: export JSON, not JSON-MIN")
+        for task in tasks:
+            items.append(Item(f"{file}, task {task.get('id')}", partial(annotation, task)))
+    return Export(items)
+
+
+def annotation(task: dict[str, Any]) -> Annotation:
+    """What was drawn in a task, by everyone who did not cancel.
+
+    Raises:
+        FormatError: it is none of Label Studio's.
+    """
+    marks, sizes = [], set()
+    for answer in task["annotations"]:
+        if answer.get("was_cancelled"):
+            continue
+        for result in answer.get("result", []):
+            if not result.get("type", "").endswith("labels") or "original_width" not in result:
+                continue  # choices, text and relations
+            size = int(result["original_height"]), int(result["original_width"])
+            sizes.add(size)
+            marks += marks_of(result, size)
+    if len(sizes) > 1:
+        raise FormatError(f"its results are of images of different sizes: {sorted(sizes)}")
+    return Annotation(image_of(task), sizes.pop() if sizes else None, marks)
+
+
+def image_of(task: dict[str, Any]) -> str:
+    """The name of the file that was uploaded, or its path in the local storage."""
+    texts = [value for value in (task.get("data") or {}).values() if isinstance(value, str)]
+    if not texts:
+        raise FormatError("its data name no image")
+    address = urlparse(texts[0])
+    local = parse_qs(address.query).get("d")
+    if local:
+        return unquote(local[0])
+    return UPLOADED.sub("", unquote(address.path).rpartition("/")[2])
+
+
+def marks_of(result: dict[str, Any], size: tuple[int, int]) -> list[Mark]:
+    """A result of Label Studio; its lengths are per cent of the image's."""
+    kind, value = result["type"], result["value"]
+    try:
+        names = value[kind]
+        if kind == "brushlabels":
+            mask = brush(value["rle"], size)
+            return [Mark(name, "mask", mask=mask) for name in names]
+        if kind == "polygonlabels":
+            form, points = "polygon", as_points(value["points"], "a polygon")
+        elif kind == "keypointlabels":
+            form, points = "points", as_points([value["x"], value["y"]], "a keypoint")
+        elif kind == "vectorlabels":
+            corners = [[corner["x"], corner["y"]] for corner in value["vertices"]]
+            form, points = "line", as_points(corners, "a vector")
+        elif kind == "rectanglelabels" and not value.get("rotation"):
+            left, top = value["x"], value["y"]
+            right, bottom = left + value["width"], top + value["height"]
+            corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            form, points = "polygon", np.array(corners)
+        else:
+            raise FormatError(f"a result is of {kind}, which is not read")
+    except (KeyError, TypeError) as error:
+        raise FormatError(f"a result of {kind} is not as Label Studio's ({error!r})") from None
+    pixels = points * [size[1] / 100, size[0] / 100]
+    return [Mark(name, form, pixels) for name in names]
+
+
+def brush(packed: list[int], size: tuple[int, int]) -> np.ndarray:
+    """The pixels that a brush has covered, bool (H, W)."""
+    values = unpacked(packed)
+    if len(values) != size[0] * size[1] * 4:
+        raise FormatError(f"a brush has {len(values)} values, not 4 for each of {size} pixels")
+    return values.reshape(*size, 4)[..., 3] >= OPAQUE
+
+
+def unpacked(packed: list[int]) -> np.ndarray:
+    """The values of rle-pack, uint8 or, where they have more bits, int64.
+
+    Raises:
+        FormatError: the data broke off, or are none.
+    """
+    try:
+        bits = np.unpackbits(np.array(packed, dtype=np.uint8))
+    except (TypeError, ValueError, OverflowError):
+        raise FormatError("a brush is no list of bytes") from None
+    place = 0
+
+    def take(count: int) -> int:
+        nonlocal place
+        part = bits[place : place + count]
+        if len(part) < count:
+            raise FormatError("a brush broke off")
+        place += count
+        return int("".join(map(str, part.tolist())), 2)
+
+    total, word = take(32), take(5) + 1
+    lengths = [take(4) + 1 for _ in range(4)]
+    kind = np.uint8 if word <= 8 else np.int64
+    runs, found = [], 0
+    while found < total:
+        repeats = take(1)
+        length = take(lengths[take(2)]) + 1
+        found += length
+        if repeats:
+            runs.append(np.full(length, take(word), dtype=kind))
+            continue
+        end = place + length * word
+        if end > len(bits):
+            raise FormatError("a brush broke off")
+        words = bits[place:end].reshape(length, word).astype(np.int64)
+        runs.append((words @ (1 << np.arange(word)[::-1])).astype(kind))
+        place = end
+    return np.concatenate(runs)[:total] if runs else np.zeros(0, dtype=kind)

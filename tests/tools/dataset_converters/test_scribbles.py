@@ -1,0 +1,442 @@
+"""Exports of annotation tools, written here after their documentation, and what becomes of them."""
+
+import base64
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_rloss.datasets import ScribbleDataset
+from mmseg_rloss.datasets.converters.coco import unpacked
+from tests.engine.training import PIPELINE, logged, train, training_config
+from tests.tools.network import write_photo
+from tools.dataset_converters import scribbles
+
+SIZE = (20, 30)  # height, width
+ID = "my photo.v1"
+LINE = [[2.5, 3.5], [12.5, 3.5]]
+POINT = [20.5, 10.5]
+AREA = [[15, 14], [25, 14], [25, 17], [15, 17]]
+HOLED = np.ones((4, 5), bool)  # whose upper left corner is at x = 3, y = 14
+HOLED[1, 2] = False
+CLASSES = ["ground", "leaf"]
+COLOURS = {"ground": (200, 10, 20), "leaf": (0, 160, 60)}
+
+
+def labels_of(*parts: str) -> np.ndarray:
+    """The label map of what was drawn, counted out by hand."""
+    labels = np.full(SIZE, 255, np.uint8)
+    if "line" in parts:
+        labels[2:5, 1:14] = 0
+    if "point" in parts:
+        labels[9:12, 19:22] = 1
+    if "area" in parts:
+        labels[14:18, 15:26] = 1
+    if "mask" in parts:
+        labels[14:18, 3:8][HOLED] = 0
+    return labels
+
+
+ALL = labels_of("line", "point", "area", "mask")
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """Two images, of which one is annotated."""
+    for name in (f"{ID}.jpg", "other.tif"):
+        write_photo(tmp_path / "images" / name, SIZE)
+    return tmp_path / "images"
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def convert(kind: str, export: Path, *options: object) -> Path:
+    """Convert an export whose images lie beside it, and return the folder."""
+    out = export.parent / "data set"
+    if not {"--images", "--dry-run"} & set(options):
+        options = (*options, "--images", export.parent / "images")
+    scribbles.main([kind, str(export), "--out", str(out), *map(str, options)])
+    return out
+
+
+def check(out: Path, expected: np.ndarray, palette: list | None = None) -> None:
+    """See that ScribbleDataset reads the one image with the labels expected."""
+    classes = str(out / "classes.txt")
+    photos = ScribbleDataset(
+        out,
+        metainfo=dict(classes=classes),
+        ann_file="train.txt",
+        pipeline=[dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")],
+    )
+    assert list(photos.metainfo["classes"]) == CLASSES
+    (item,) = photos
+    assert np.array_equal(item["gt_seg_map"], expected)
+    assert Path(item["img_path"]).stem == Path(item["seg_map_path"]).stem
+    with Image.open(item["seg_map_path"]) as image:
+        assert palette is None or image.getpalette()[:6] == palette
+
+
+def shape(label: str, kind: str, points: list, **more: object) -> dict:
+    return dict(label=label, shape_type=kind, points=points, group_id=None, flags={}, **more)
+
+
+def labelme(*shapes: dict) -> dict:
+    head = dict(version="5.4.1", flags={}, imageData=None, imagePath=f"..\\images\\{ID}.jpg")
+    return head | dict(shapes=shapes, imageHeight=SIZE[0], imageWidth=SIZE[1])
+
+
+def holed_png() -> str:
+    file = io.BytesIO()
+    Image.fromarray(HOLED).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_labelme(tmp_path, images, capsys):
+    drawn = labelme(
+        shape("ground", "linestrip", [LINE[0], [7, 3.2], LINE[1]]),
+        shape("leaf", "point", [POINT]),
+        shape("leaf", "polygon", AREA),
+        shape("ground", "mask", [[3, 14], [7, 17]], mask=holed_png()),
+    )
+    write(tmp_path / "json" / "a.json", drawn)
+    out = convert("labelme", tmp_path / "json")
+    check(out, ALL)
+    printed = capsys.readouterr().out
+    assert (
+        "metainfo = dict(classes=('ground', 'leaf'), palette=[[0, 0, 0], [128, 0, 0]])" in printed
+    )
+    (row,) = re.findall(r"leaf +1 +2 +(\d+)", printed)
+    assert int(row) == np.count_nonzero(ALL == 1)
+
+
+def test_other_shapes_of_labelme(tmp_path, images):
+    drawn = labelme(
+        shape("ground", "line", LINE),
+        shape("leaf", "rectangle", [AREA[2], AREA[0]]),
+        shape("leaf", "circle", [[20.5, 5.5], [20.5, 8.4]]),
+    )
+    write(tmp_path / "json" / "a.json", drawn)
+    expected = labels_of("line", "area")
+    rows, columns = np.indices(SIZE)
+    disc = (rows - 5) ** 2 + (columns - 20) ** 2 <= 8
+    out = convert("labelme", tmp_path / "json")
+    with Image.open(out / "scribbles" / f"{ID}.png") as image:
+        labels = np.array(image)
+    assert np.array_equal(labels[10:], expected[10:])
+    assert (labels[disc] == 1).all()
+
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><job><labels>
+<label><name>ground</name><color>#c80a14</color><type>any</type></label>
+<label><name>leaf</name><color>#00a03c</color><type>any</type></label>
+</labels></job></meta>
+<image id="0" name="{name}" width="30" height="20">
+<polygon label="leaf" source="manual" occluded="0" points="15.00,14.00;25.00,14.00;25.00,17.00;\
+15.00,17.00" z_order="0"></polygon>
+<mask label="ground" source="manual" occluded="0" rle="{rle}" left="3" top="14" width="5" \
+height="4" z_order="0"></mask>
+<points label="leaf" points="20.50,10.50" z_order="1"></points>
+<polyline label="ground" points="2.50,3.50;12.50,3.50" z_order="0"></polyline>
+<box label="leaf" xtl="2.0" ytl="3.0" xbr="5.0" ybr="4.0" z_order="-1"></box>
+</image>
+<image id="1" name="other.tif" width="30" height="20"></image>
+</annotations>"""
+
+
+def runs(mask: np.ndarray, order: str) -> list[int]:
+    """Lengths of runs of zeros and ones in turn, zeros first."""
+    counts, value = [0], False
+    for pixel in mask.flatten(order=order).tolist():
+        if pixel != value:
+            counts.append(0)
+            value = pixel
+        counts[-1] += 1
+    return counts
+
+
+def test_cvat_for_images(tmp_path, images):
+    rle = ", ".join(map(str, runs(HOLED, "C")))
+    write(tmp_path / "annotations.xml", CVAT.format(rle=rle, name=f"{ID}.jpg"))
+    out = convert("cvat", tmp_path / "annotations.xml")
+    check(out, ALL, [*COLOURS["ground"], *COLOURS["leaf"]])  # the box lies below the line
+
+
+def in_colours(labels: np.ndarray, unlabelled: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
+    colours = np.empty((*labels.shape, len(unlabelled)), np.uint8)
+    colours[:] = unlabelled
+    for label, colour in enumerate(COLOURS.values()):
+        colours[labels == label] = colour if len(unlabelled) == 3 else (*colour, 255)
+    return colours
+
+
+def test_cvats_masks(tmp_path, images):
+    export = tmp_path / "cvat"
+    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
+    lines += [f"{name}:{','.join(map(str, colour))}::" for name, colour in COLOURS.items()]
+    write(export / "labelmap.txt", "\n".join(lines))
+    save(export / "SegmentationClass" / f"{ID}.png", in_colours(ALL))
+    save(export / "SegmentationObject" / f"{ID}.png", in_colours(ALL))
+    check(convert("cvat-masks", export), ALL, [*COLOURS["ground"], *COLOURS["leaf"]])
+
+
+def packed(counts: list[int]) -> str:
+    """The text of pycocotools' rleToString."""
+    text = ""
+    for i, count in enumerate(counts):
+        value = count - counts[i - 2] if i > 2 else count
+        while True:
+            bits, value = value & 31, value >> 5
+            done = value == (-1 if bits & 16 else 0)
+            text += chr(bits + (0 if done else 32) + 48)
+            if done:
+                break
+    return text
+
+
+def coco(counts: object) -> dict:
+    drawn = [
+        dict(category_id=4, keypoints=[*LINE[0], 2, *LINE[1], 1, 0, 0, 0]),
+        dict(category_id=9, keypoints=[*POINT, 2]),
+        dict(category_id=9, segmentation=[np.ravel(AREA).tolist()]),
+        dict(category_id=4, segmentation=dict(size=SIZE, counts=counts)),
+    ]
+    return dict(
+        images=[dict(id=7, file_name=f"images/{ID}.jpg", height=SIZE[0], width=SIZE[1])],
+        categories=[
+            dict(id=9, name="leaf"),
+            dict(id=4, name="ground", keypoints=list("abc"), skeleton=[[1, 2], [2, 3]]),
+        ],
+        annotations=[dict(entry, id=i, image_id=7) for i, entry in enumerate(drawn)],
+    )
+
+
+@pytest.mark.parametrize("form", [list, packed])
+def test_coco(tmp_path, images, form):
+    mask = np.zeros(SIZE, bool)
+    mask[14:18, 3:8] = HOLED
+    write(tmp_path / "coco.json", coco(form(runs(mask, "F"))))
+    check(convert("coco", tmp_path / "coco.json"), ALL)
+
+
+def test_runs_of_coco_are_unpacked_as_they_were_packed():
+    counts = [0, 3, 1000, 2, 40000, 1, 1, 17, 15, 16]
+    assert unpacked(packed(counts)) == counts
+
+
+def rle_pack(values: np.ndarray) -> list[int]:
+    """Runs of one value, or here and there of several, as thi.ng's rle-pack."""
+    bits = f"{len(values):032b}{8 - 1:05b}" + "".join(f"{size - 1:04b}" for size in (3, 4, 8, 16))
+    place = 0
+    while place < len(values):
+        end = place + 1
+        while end < len(values) and values[end] == values[place]:
+            end += 1
+        if end == place + 1 and end < len(values):  # two values as they are
+            bits += f"0{0:02b}{2 - 1:03b}" + "".join(f"{v:08b}" for v in values[place : end + 1])
+            place = end + 1
+        else:
+            bits += f"1{3:02b}{end - place - 1:016b}{values[place]:08b}"
+            place = end
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
+
+
+def test_label_studio(tmp_path, images):
+    pixels = np.zeros((*SIZE, 4), np.uint8)
+    pixels[14:18, 3:8][HOLED] = 255, 1, 255, 255
+    pixels[0, 0] = 9, 9, 9, 100  # the soft rim of a stroke
+
+    def result(kind: str, name: str, **value: object) -> dict:
+        sizes = dict(original_height=SIZE[0], original_width=SIZE[1])
+        return dict(type=kind, value={kind: [name], **value}, **sizes)
+
+    def per_cent(point: list) -> dict:
+        return dict(x=point[0] / 0.3, y=point[1] / 0.2)
+
+    drawn = [
+        result("brushlabels", "ground", format="rle", rle=rle_pack(pixels.ravel())),
+        result("vectorlabels", "ground", vertices=[per_cent(point) for point in LINE]),
+        result("keypointlabels", "leaf", width=1, **per_cent(POINT)),
+        result("polygonlabels", "leaf", points=[[x / 0.3, y / 0.2] for x, y in AREA]),
+        dict(type="choices", value=dict(choices=["good"])),
+    ]
+    name = ID.replace(" ", "%20")
+    task = dict(
+        id=1,
+        data=dict(image=f"/data/upload/3/0a1b2c3d-{name}.jpg"),
+        annotations=[dict(result=drawn), dict(was_cancelled=True, result=[{"type": "x"}])],
+    )
+    write(tmp_path / "project.json", [task])
+    check(convert("label-studio", tmp_path / "project.json"), ALL)
+
+
+@pytest.mark.parametrize("unlabelled", [(0, 0, 0, 0), (255, 255, 255, 255)])
+def test_coloured_strokes(tmp_path, images, unlabelled):
+    save(tmp_path / "drawn" / f"{ID}.png", in_colours(ALL, unlabelled))
+    lines = [f"{name} {' '.join(map(str, colour))}" for name, colour in COLOURS.items()]
+    palette = write(tmp_path / "palette.txt", "\n".join([*lines, "void 255 255 255"]))
+    out = convert("colours", tmp_path / "drawn", "--palette", palette)
+    check(out, ALL, [*COLOURS["ground"], *COLOURS["leaf"]])
+
+
+def test_a_colour_that_the_palette_lacks_is_told_with_its_place(tmp_path, images):
+    drawn = in_colours(ALL)
+    drawn[7, 11] = 1, 2, 3
+    save(tmp_path / "drawn" / f"{ID}.png", drawn)
+    palette = write(tmp_path / "palette.txt", "ground 200 10 20\nleaf 0 160 60\nvoid 0 0 0\n")
+    with pytest.raises(SystemExit, match=r"v1\.png: 1 pixels .* such as 1 2 3 at x=11, y=7"):
+        convert("colours", tmp_path / "drawn", "--palette", palette)
+
+
+@pytest.mark.parametrize(
+    "options, shift", [([], 0), (["--unlabelled", 4], 0), (["--unlabelled", 0], 1)]
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_label_images(tmp_path, images, suffix, options, shift):
+    unlabelled = options[-1] if options else 255
+    drawn = np.where(ALL == 255, unlabelled, ALL.astype(np.uint16) + shift).astype(np.uint16)
+    save(tmp_path / "drawn" / f"{ID}.{suffix}", drawn)
+    check(convert("index", tmp_path / "drawn", "--classes", *CLASSES, *options), ALL)
+
+
+def test_an_image_for_each_class(tmp_path, images):
+    for label, name in enumerate(CLASSES):
+        drawn = np.where(label == ALL, 255, 0).astype(np.uint8)
+        save(tmp_path / "drawn" / name / f"{ID}.png", drawn)
+    check(convert("per-class", tmp_path / "drawn"), ALL)
+
+
+def test_volumes_of_nifti(tmp_path):
+    nibabel = pytest.importorskip("nibabel", reason="nibabel is an extra")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "drawn").mkdir()
+    labels = np.zeros((2, *SIZE), np.uint8)
+    labels[1] = np.where(ALL == 255, 0, ALL + 1)
+    image = np.linspace(-50, 300, labels.size).reshape(labels.shape)
+    for path, values in {"images/p.1.nii.gz": image, "drawn/p.1_scribble.nii.gz": labels}.items():
+        nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), tmp_path / path)
+    out = convert("volume", tmp_path / "drawn", "--classes", *CLASSES)
+    check(out, ALL)
+    assert (out / "train.txt").read_text() == "p.1_001\n"  # the other slice has no mark
+    with Image.open(out / "images" / "p.1_001.png") as picture:
+        levels = (image[1] + 50) / 350 * 255
+        assert np.abs(np.array(picture) - levels).max() <= 0.51
+
+
+def test_volumes_of_h5(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is an extra")
+    with h5py.File(tmp_path / "patient_slice_1.h5", "w") as file:
+        file["image"] = np.linspace(0, 1, ALL.size).reshape(SIZE)
+        file["label"] = np.zeros(SIZE, np.uint8)
+        file["scribble"] = np.where(ALL == 255, 4, ALL)
+    export = tmp_path / "patient_slice_1.h5"
+    options = ["--classes", *CLASSES, "--unlabelled", 4, "--images", tmp_path]
+    check(convert("volume", export, *options), ALL)
+
+
+def test_a_library_that_lacks_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.h5").touch()
+    with pytest.raises(SystemExit, match=r"a\.h5: these volumes need h5py: pip install h5py"):
+        convert("volume", tmp_path / "a.h5", "--classes", "a", "--images", tmp_path)
+
+
+def test_all_that_is_wrong_is_told_and_nothing_is_kept(tmp_path, images, capsys):
+    good = labelme(shape("ground", "line", LINE))
+    write(tmp_path / "json" / "good.json", good)
+    write(tmp_path / "json" / "again.json", good)
+    write(tmp_path / "json" / "absent.json", good | dict(imagePath="nowhere.jpg"))
+    write(tmp_path / "json" / "size.json", good | dict(imagePath="other.tif", imageWidth=31))
+    write(tmp_path / "json" / "broken.json", "{")
+    write(tmp_path / "json" / "kind.json", labelme(shape("leaf", "cuboid", LINE)))
+    told = (
+        "good.json: .*again.json is of an image of the same name",
+        "absent.json: .*images holds no image nowhere.jpg",
+        r"size.json: it was drawn on \(20, 31\), but its image has \(20, 30\)",
+        "broken.json: no JSON",
+        "kind.json: a shape of 'leaf' is a cuboid",
+    )
+    for options, end in (([], "nothing was kept"), (["--dry-run"], "cannot be used")):
+        with pytest.raises(SystemExit) as stop:
+            convert("labelme", tmp_path / "json", *options, "--images", images)
+        assert str(stop.value).startswith("5 annotations") and end in str(stop.value)
+        for part in told:
+            assert re.search(part, str(stop.value)), part
+        assert not list(tmp_path.glob("data set*"))
+    with pytest.raises(SystemExit, match="5 annotations were left out"):
+        convert("labelme", tmp_path / "json", "--partial")
+    assert os.listdir(tmp_path / "data set" / "images") == [f"{ID}.jpg"]
+
+
+def test_a_dry_run_counts_and_a_second_run_does_nothing(tmp_path, images, capsys):
+    drawn = labelme(shape("ground", "line", LINE), shape("leaf", "points", [POINT]))
+    write(tmp_path / "json" / "a.json", drawn)
+    convert("labelme", tmp_path / "json", "--dry-run", "--images", images)
+    assert re.search(r"ground +1 +1 +39 +6\.50%", capsys.readouterr().out)
+    assert not (tmp_path / "data set").exists()
+    out = convert("labelme", tmp_path / "json", "--link")
+    assert (out / "images" / f"{ID}.jpg").is_symlink()
+    before = (out / "scribbles" / f"{ID}.png").stat().st_mtime_ns
+    convert("labelme", tmp_path / "json")
+    assert "nothing was done" in " ".join(capsys.readouterr().out.split())
+    assert (out / "scribbles" / f"{ID}.png").stat().st_mtime_ns == before
+
+
+def test_an_image_is_the_one_of_its_path_before_others_of_its_name(tmp_path):
+    for name in ("a.png", "sub/a.png", "x/b.png", "y/b.png"):
+        write_photo(tmp_path / "images" / name, SIZE)
+    drawn = labelme(shape("ground", "points", [[3, 4], [29.9, 19.9], [-5, 99]]))
+    write(tmp_path / "json" / "a.json", drawn | dict(imagePath="a.png"))
+    write(tmp_path / "json" / "b.json", drawn | dict(imagePath="b.png"))
+    with pytest.raises(SystemExit, match=r"x/b\.png and .*y/b\.png may be its image"):
+        convert("labelme", tmp_path / "json", "--partial", "--width", 1)
+    assert (tmp_path / "data set" / "train.txt").read_text() == "a\n"
+    with Image.open(tmp_path / "data set" / "scribbles" / "a.png") as image:
+        drawn_at = np.argwhere(np.array(image) != 255).tolist()
+    assert drawn_at == [[4, 3], [19, 0], [19, 29]], "what lies outside is moved to the border"
+
+
+def test_every_nth_image_is_to_validate_on(tmp_path):
+    for i in range(5):
+        write_photo(tmp_path / "images" / f"{i}.png", SIZE)
+        drawn = labelme(shape("ground", "line", LINE)) | dict(imagePath=f"{i}.png")
+        write(tmp_path / "json" / f"{i}.json", drawn)
+    out = convert("labelme", tmp_path / "json", "--val-every", 2)
+    assert (out / "val.txt").read_text().split() == ["1", "3"]
+    assert (out / "train.txt").read_text().split() == ["0", "2", "4"]
+
+
+def test_what_was_converted_can_be_trained_on(tmp_path, images):
+    drawn = labelme(shape("ground", "linestrip", LINE), shape("leaf", "polygon", AREA))
+    write(tmp_path / "json" / "a.json", drawn)
+    write(tmp_path / "json" / "b.json", drawn | dict(imagePath="other.tif"))
+    out = convert("labelme", tmp_path / "json")
+    config = training_config(tmp_path, tmp_path / "work")
+    config["load_from"] = None
+    config["train_dataloader"]["dataset"] = dict(
+        type="ScribbleDataset",
+        data_root=str(out),
+        ann_file="train.txt",
+        metainfo=dict(classes=("ground", "leaf", "not drawn")),
+        pipeline=PIPELINE,
+    )
+    runner = train(config)
+    assert runner.iter == 2
+    assert np.isfinite(logged(runner, "decode.loss_ce")).all()
