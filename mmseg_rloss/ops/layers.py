@@ -291,9 +291,10 @@ def self_label_loss(
 ) -> Tensor:
     """The cross entropy of a segmentation with soft labels made of itself, image and scribbles.
 
-    ``-1/N sum_n 1/|U_n| sum_i sum_k y_ik log s_ik`` over the pixels U_n of an image that lie within
-    the region and have no label. The soft labels y are what the network, the scribbles and the
-    image agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under
+    ``-1/N sum_n sum_k m_k^-1/2 sum_i y_ik log s_ik / sum_k m_k^1/2`` over the pixels i of an image
+    n that lie within the region and have no label; ``m_k = sum_i y_ik`` is how many of them a class
+    has, so that a class weighs by the root of its size. The soft labels y are what the network, the
+    scribbles and the image agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under
     the affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and impossible where it is not
     among the image's tags; mean-field inference with A as Potts weights then joins pixels that are
     close and of like colour. y is constant for the gradient, and labelled pixels keep their label

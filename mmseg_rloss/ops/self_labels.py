@@ -78,10 +78,19 @@ def _allowed_classes(hard: Tensor, tags: Tensor | None) -> Tensor:
 def self_label_energy(
     segmentation: Segmentation, affinities: Lattice, label: Tensor, tags: Tensor | None = None
 ) -> Tensor:
-    """The cross entropy of the segmentation with its own soft labels, on pixels without a label."""
+    """The cross entropy of the segmentation with its own soft labels, on pixels without a label.
+
+    A class weighs by the root of its number of pixels in the image, as it does in scribbles, which
+    grow with the length of an object and not with its area. Weighing by the number itself, masks
+    and energies push rare classes aside. A class of less than one pixel, as classes have that the
+    image hardly shows, weighs no more than that.
+    """
     probabilities, region = segmentation.probabilities(), segmentation.region
     soft = soft_labels(probabilities, region, affinities, label, tags)
-    weights = region * (label == UNLABELLED)  # (N, h, w)
-    losses = -(soft * (probabilities + MIN_PROBABILITY).log()).sum(1) * weights
-    means = losses.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1)  # (N,)
+    unlabelled = (region * (label == UNLABELLED)).unsqueeze(1)  # (N, 1, h, w)
+    counts = (soft * unlabelled).sum((2, 3))  # (N, K), in pixels
+    weights = counts.clamp(min=1).rsqrt()
+    entropies = -(soft * unlabelled * (probabilities + MIN_PROBABILITY).log()).sum((2, 3))  # (N, K)
+    totals = (weights * counts).sum(1)  # (N,)
+    means = (weights * entropies).sum(1) / torch.where(totals > 0, totals, 1)
     return means.sum() / len(segmentation)

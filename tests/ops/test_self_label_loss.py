@@ -84,9 +84,14 @@ def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags):
     labels = by_hand(case, scale_factor, tags)
     assert (labels[0, 2] > 1e-3).any() == (tags is None)
     small = case.at_scale(scale_factor)
-    counted = small.region * (small.label == 255)
-    entropies = -(labels * (small.logits.softmax(1) + 1e-5).log()).sum(1) * counted
-    expected = (entropies.sum((1, 2)) / counted.sum((1, 2))).mean()
+    counted = (small.region * (small.label == 255)).unsqueeze(1)
+    entropies = -labels * counted * (small.logits.softmax(1) + 1e-5).log()
+    expected = 0
+    for image, pixels in zip(entropies, labels * counted, strict=True):
+        number = pixels.sum((1, 2))  # (K,)
+        roots = torch.where(number > 1, number.sqrt(), number)
+        means = image.sum((1, 2)) / torch.where(number > 0, number, 1)
+        expected += (roots * means).sum() / roots.sum() / len(labels)
     (expected_gradient,) = torch.autograd.grad(expected, case.logits)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
@@ -102,6 +107,25 @@ def test_scribbles_and_edges_settle_what_the_network_does_not_know():
         unsure, torch.ones(1, 8, 12), Lattice.from_image(image, 10.0, 8.0), label.float()
     )
     assert (labels[0, 0, :, :6] > 0.9).all() and (labels[0, 1, :, 6:] > 0.9).all()
+
+
+def test_a_large_class_does_not_push_a_small_one_aside():
+    """A mean over the pixels would ask 35 times as much of the large one."""
+    label = torch.full((1, 6, 6), 255)
+    image = torch.full((1, 3, 6, 6), 40.0)
+    image[..., 2, 2] = 200
+    logits = torch.zeros(1, 2, 6, 6, requires_grad=True)
+    hard = torch.zeros(1, 2, 6, 6)
+    hard[:, 0], hard[:, 1, 2, 2], hard[:, 0, 2, 2] = 12, 12, 0
+    segmentation = (logits + hard).softmax(1)
+    loss = self_label_loss(image, segmentation, torch.ones(1, 6, 6), label, 10.0, 1.0, 1.0)
+    labels_are_hard = soft_labels(
+        segmentation.detach(), torch.ones(1, 6, 6), Lattice.from_image(image, 10.0, 1.0), label
+    )
+    assert labels_are_hard.amax(1).min() > 0.99
+    (gradient,) = torch.autograd.grad(loss, segmentation)
+    pulls = [-gradient[0, k][labels_are_hard[0, k] > 0.5].sum() for k in (0, 1)]
+    assert float(pulls[0] / pulls[1]) == pytest.approx(35**0.5, rel=0.05)
 
 
 def test_a_crop_without_any_label_follows_the_network():

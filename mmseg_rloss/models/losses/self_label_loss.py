@@ -20,7 +20,7 @@ class SelfLabelLoss(RegularizedLoss):
     training pipeline, a class that an image has no scribble of is impossible everywhere in it.
 
     Args:
-        loss_weight: Factor of the cross entropy, a mean over the pixels without a label.
+        loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees.
         scale_factor: Fraction of the images' size at which it is computed, in (0, 1].
