@@ -294,13 +294,13 @@ def self_label_loss(
     ``-1/N sum_n sum_k m_k^-1/2 sum_i y_ik log s_ik / sum_k m_k^1/2`` over the pixels i of an image
     n that lie within the region and have no label; ``m_k = sum_i y_ik`` is how many of them a class
     has, so that a class weighs by the root of its size. The soft labels y are what the network, the
-    scribbles and the image agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under
-    the affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and impossible where it is not
-    among the image's tags; mean-field inference with A as Potts weights then joins pixels that are
-    close and of like colour. y is constant for the gradient, and labelled pixels keep their label
-    (self-labelling as in Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for
-    Weakly-Supervised Segmentation", CVPR 2025, with another solver and another unary term;
-    docs/energies.md).
+    scribbles and the image agree on: a class is as likely as ``s_ik`` times its share of the
+    labelled pixels under the affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and
+    impossible where it is not among the image's tags; mean-field inference with A as Potts weights
+    then joins pixels that are close and of like colour. y is constant for the gradient, and
+    labelled pixels keep their label (self-labelling as in Zhang and Boykov, "Soft Self-labeling and
+    Potts Relaxations for Weakly-Supervised Segmentation", CVPR 2025, with another solver, unary
+    term and weighting; docs/energies.md).
 
     Args:
         image: As in :func:`densecrf_loss`.
