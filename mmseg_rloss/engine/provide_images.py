@@ -13,8 +13,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models.data_preprocessor import LoadedRangeCheck, scene_of
 from ..models.losses import RegularizedLoss
+from ..models.scene_of_batch import LoadedRangeCheck, scene_of
 from ..ops.ranges import GREY_LEVELS
 from ..ops.segmentation import UNLABELLED
 

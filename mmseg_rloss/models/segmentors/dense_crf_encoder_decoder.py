@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ...ops import dense_crf_inference
 from ...ops.ranges import GREY_LEVELS
-from ..data_preprocessor import LoadedRangeCheck, scene_of
 from ..logits import to_logits, to_probabilities
+from ..scene_of_batch import LoadedRangeCheck, scene_of
 
 _PREDICT_SCORES = (MaskFormerHead, Mask2FormerHead, SideAdapterCLIPHead)
 

@@ -1,4 +1,4 @@
-"""Computes images back from what a data preprocessor made of them."""
+"""The scene of a batch: images computed back from what a data preprocessor made of them."""
 
 from __future__ import annotations
 
