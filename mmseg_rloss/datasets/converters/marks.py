@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -117,7 +117,9 @@ def as_points(values: Sequence, what: str) -> np.ndarray:
         raise FormatError(f"{what} has points that are not pairs of numbers") from None
 
 
-def runs_to_mask(counts: Sequence[int], size: tuple[int, int], order: str) -> np.ndarray:
+def runs_to_mask(
+    counts: Sequence[int], size: tuple[int, int], order: Literal["C", "F"]
+) -> np.ndarray:
     """The mask, bool (H, W), of the lengths of its runs of zeros and ones in turn.
 
     Args:
