@@ -19,9 +19,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
-import numpy as np
-from PIL import Image
-
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
 
@@ -172,6 +169,9 @@ def look_for_shared_names(config: Config) -> None:
 
 def colour_predictions(config: Config, folder: Path) -> None:
     """Give the label maps that the test wrote a palette: MMSeg's are grey, that is, black."""
+    import numpy as np
+    from PIL import Image
+
     from mmseg_rloss.datasets.config_data import build_unread, classes_and_palette, inner_dataset
     from mmseg_rloss.datasets.label_png import write_label_png
 
