@@ -55,9 +55,9 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     check_fits(model, contents, checkpoint)
     if not (contents["meta"].get("dataset_meta") or {}).get("classes"):
         # init_model takes those of any public data set with as many.
-        classes, palette = metainfo_of(model.cfg) or ((), None)
-        if len(classes) == model.num_classes:
-            model.dataset_meta = dict(classes=classes, palette=palette.tolist())
+        named = metainfo_of(model.cfg)
+        if named and len(named[0]) == model.num_classes:
+            model.dataset_meta = dict(classes=named[0], palette=named[1].tolist())
     return model
 
 

@@ -8,17 +8,16 @@ several processes on a machine without a GPU.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib.util
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.error import URLError
-
-import numpy as np
-from PIL import Image
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
@@ -53,9 +52,13 @@ def run(name: str) -> None:
             look_for_checkpoint(work_dir_of(args, config))
         if name == "test.py":
             look_at_checkpoint(config, args.checkpoint)
+            if args.out:
+                with contextlib.suppress(ValueError):  # The tool itself tells what is wrong.
+                    look_for_shared_names(config)
         tool.main()
         if name == "test.py" and args.out and os.environ.get("RANK", "0") == "0":
-            colour_predictions(config, Path(args.out))
+            with contextlib.suppress(ValueError):  # no data set of images and label maps
+                colour_predictions(config, Path(args.out))
         leave_process_group()
     except (DatasetNotFoundError, DatasetFilesError) as error:
         stop(str(error))
@@ -151,12 +154,31 @@ def is_one(dataset: ConfigDict, kind: type) -> bool:
         return False
 
 
+def look_for_shared_names(config: Config) -> None:
+    """Stop where MMSeg would write the predictions of two images into one file."""
+    from mmseg_rloss.datasets.config_data import data_of
+
+    counts = Counter(path.stem for path in data_of(config, "test").images.values())
+    name, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
+    if count > 1:
+        stop(
+            f"--out: {count} images to test on are named {name}, and would share a prediction. "
+            "tools/predict.py keeps their folders apart; leave out --out."
+        )
+
+
 def colour_predictions(config: Config, folder: Path) -> None:
     """Give the label maps that the test wrote a palette: MMSeg's are grey, that is, black."""
-    from mmseg_rloss.datasets.config_data import metainfo_of
+    import numpy as np
+    from PIL import Image
+
+    from mmseg_rloss.datasets.config_data import build_unread, classes_and_palette, inner_dataset
     from mmseg_rloss.datasets.label_png import write_label_png
 
-    _, palette = metainfo_of(config) or ((), None)
+    dataset = build_unread(inner_dataset(config, "test"))
+    _, palette = classes_and_palette(dataset)
+    if dataset.reduce_zero_label:  # MMSeg counts its predictions from 1, too.
+        palette = np.insert(palette, 0, 0, axis=0)
     for path in folder.glob("*.png"):
         with Image.open(path) as image:
             mode, labels = image.mode, np.asarray(image)

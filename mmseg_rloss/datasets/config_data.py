@@ -71,7 +71,7 @@ def data_of(config: Config, split: str) -> ConfigData:
     """
     given = inner_dataset(config, split)
     dataset = build_unread(given)
-    folder = Path(dataset.data_prefix["img_path"])
+    folder = Path(dataset.data_prefix.get("img_path") or "")
     if isinstance(dataset, ScribbleDataset):
         found, problems = dataset.find_files(dataset.ids())
         images = {name: photo for name, photo, _ in found}
@@ -83,7 +83,7 @@ def data_of(config: Config, split: str) -> ConfigData:
         problems = []
         ignore_index = _ignored(config, given, split)
     maps = LabelMaps(
-        Path(dataset.data_prefix["seg_map_path"]),
+        Path(dataset.data_prefix.get("seg_map_path") or ""),
         dataset.seg_map_suffix,
         ignore_index,
         dataset.reduce_zero_label,
@@ -169,7 +169,10 @@ def metainfo_of(config: Config) -> tuple[tuple[str, ...], np.ndarray] | None:
         metainfo = {**known, **(given.get("metainfo") or {})}
         classes = metainfo.get("classes") or ()
         if isinstance(classes, str):
-            classes = Path(classes).read_text(encoding="utf-8").splitlines()
+            if not Path(classes).is_file():
+                continue
+            lines = Path(classes).read_text(encoding="utf-8").splitlines()
+            classes = [line.strip() for line in lines if line.strip()]
         palette = metainfo.get("palette") or ()
         if len(palette) != len(classes) and set(classes) <= set(known.get("classes") or ()):
             palette = [palette[known["classes"].index(name)] for name in classes]

@@ -120,6 +120,8 @@ class ScribbleDataset(BaseSegDataset):
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
         loaded = super()._load_metainfo(metainfo)
         classes = loaded.get("classes") or ()
+        if isinstance((metainfo or {}).get("classes"), str) and not isinstance(classes, str):
+            classes = loaded["classes"] = [line.strip() for line in classes if line.strip()]
         if isinstance(classes, str) or not 0 < len(set(classes)) == len(classes) <= UNLABELLED:
             raise ValueError(
                 f"metainfo must name the classes, 1 to 255 different ones, got {classes!r}: "

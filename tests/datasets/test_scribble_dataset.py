@@ -92,7 +92,7 @@ def test_colours_are_distinct_where_none_are_named(root):
 
 
 def test_classes_may_stand_in_a_file(root):
-    (root / "classes.txt").write_text("ground\nripe fruit\nleaf\n")
+    (root / "classes.txt").write_text("ground\nripe fruit \n\nleaf\n\n")
     photos = dataset(root, metainfo=dict(classes=str(root / "classes.txt")))
     assert list(photos.metainfo["classes"]) == ["ground", "ripe fruit", "leaf"]
 

@@ -14,12 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 from mmseg_rloss.datasets import DatasetFilesError
 from tests.engine.training import training_config, write_data_set
 from tests.ports import free_port
-from tests.tools.network import write_network
+from tests.tools.network import write_network, write_photo
 from tools.mmseg_tool import (
     leave_process_group,
     look_at_checkpoint,
     look_for_checkpoint,
     look_for_data,
+    look_for_shared_names,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -194,6 +195,21 @@ def test_a_list_without_a_photo_is_told(tmp_path):
         config = Config(dict(train_dataloader=dict(dataset=dataset)))
         with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
             look_for_data(config, ("train_dataloader",))
+
+
+def test_predictions_that_would_share_a_file_are_refused(tmp_path, capsys):
+    for name in ("a/x.png", "b/x.png", "y.png"):
+        for folder in ("images", "scribbles"):
+            write_photo(tmp_path / folder / name)
+    data = dict(
+        type="ScribbleDataset", data_root=str(tmp_path), metainfo=dict(classes=("ground", "leaf"))
+    )
+    config = Config(dict(test_dataloader=dict(dataset=data)))
+    with pytest.raises(SystemExit):
+        look_for_shared_names(config)
+    assert "2 images to test on are named x" in capsys.readouterr().err
+    (tmp_path / "scribbles" / "b" / "x.png").unlink()
+    look_for_shared_names(config)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ checked on the way. The result appears as a whole, or not at all.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -43,7 +44,7 @@ from mmseg_rloss.datasets.converters import (
 from mmseg_rloss.datasets.file_check import doubt_about, listed
 from mmseg_rloss.datasets.image_folder import files_by_id, id_in
 from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette, write_label_png
-from mmseg_rloss.datasets.photo import photo_size
+from mmseg_rloss.datasets.photo import photo_size, reason
 from mmseg_rloss.datasets.scribble_dataset import ScribbleDataset
 from mmseg_rloss.datasets.scribbles import STROKE_WIDTH
 
@@ -60,7 +61,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     options = Options(args.classes, args.unlabelled, args.palette, args.images)
     try:
-        export = FORMATS[args.format].read(args.annotations, options)
+        with as_format_errors(f"{args.annotations}: "):
+            export = FORMATS[args.format].read(args.annotations, options)
         with_pictures = args.format == "volume"  # which it holds, or reads itself
         images = None if args.images is None or with_pictures else Images(args.images)
     except (OSError, ValueError) as error:
@@ -107,6 +109,8 @@ class Images:
         Raises:
             FormatError: there is none, or more than one.
         """
+        if not isinstance(name, str):
+            raise FormatError(f"its image is called {name!r}, which is no name")
         path = PurePosixPath(name.replace("\\", "/"))
         for key, files in self._ways:
             found = files.get(key(path), [])
@@ -156,7 +160,8 @@ class Conversion:
                 self.problems.append(f"{item.source}: {error}")
 
     def _labelled(self, item: Item) -> Labelled | None:
-        annotation = item.read()
+        with as_format_errors():
+            annotation = item.read()
         if not annotation.marks:
             self._empty += 1
             return None
@@ -250,10 +255,25 @@ def classes_in(export: Export) -> list[str]:
     names: set[str] = set()
     for item in track(export.items, "Looking for classes"):
         try:
-            names.update(mark.name for mark in item.read().marks)
+            with as_format_errors():
+                found = {mark.name for mark in item.read().marks}
         except (OSError, ValueError):
             continue  # It is named when it is converted.
+        names |= {name for name in found if isinstance(name, str)}
     return sorted(names, key=lambda name: (name != "background", name))
+
+
+@contextlib.contextmanager
+def as_format_errors(where: str = "") -> Iterator[None]:
+    """Say of a file that holds other things than its reader looks for that it is of no such format.
+
+    Raises:
+        FormatError: in the place of what Python raises then.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError) as error:
+        raise FormatError(f"{where}not as its format says ({reason(error)})") from None
 
 
 def class_names(values: list[str]) -> list[str]:

@@ -21,6 +21,8 @@ def read(path: Path, options: Options) -> Export:
         try:
             data = read_json(file)
             categories = {category["id"]: category for category in data["categories"]}
+            if not all(isinstance(category["name"], str) for category in categories.values()):
+                raise FormatError("a category has no name")
             drawn = defaultdict(list)
             for entry in data["annotations"]:
                 drawn[entry["image_id"]].append(entry)
@@ -81,7 +83,8 @@ def marks_of(
 def keypoints_of(values: list[float], category: dict[str, Any]) -> list[Mark]:
     """Dots, and lines between those that the skeleton joins; v = 0 is for points not labelled."""
     triples = np.array(values, dtype=float).reshape(-1, 3)
-    points, labelled = triples[:, :2], triples[:, 2] > 0
+    points = as_points(triples[:, :2].tolist(), f"an annotation of {category['name']!r}")
+    labelled = triples[:, 2] > 0
     edges = np.array(category.get("skeleton") or np.empty((0, 2)), dtype=int) - 1
     marks = [Mark(category["name"], "line", points[edge]) for edge in edges if labelled[edge].all()]
     return [

@@ -46,7 +46,7 @@ def annotation(file: Path) -> Annotation:
 
 def mark_of(shape: dict[str, Any], size: tuple[int, int] | None) -> Mark:
     """A shape of labelme: lines, points, areas."""
-    name, kind = shape.get("label"), shape.get("shape_type", "polygon")
+    name, kind = str(shape.get("label")), shape.get("shape_type", "polygon")
     points = as_points(shape.get("points", []), f"a {kind} of {name!r}")
     if kind in KINDS:
         return Mark(name, KINDS[kind], points)

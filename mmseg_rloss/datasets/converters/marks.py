@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from ..label_png import UNLABELLED
 from ..scribbles import STROKE_WIDTH, draw_stroke
+
+FARTHEST = 1e6  # pixels; beyond, OpenCV's whole numbers end
 
 
 class FormatError(ValueError):
@@ -93,8 +95,8 @@ def _covered(mark: Mark, size: tuple[int, int], width: int) -> np.ndarray:
         if mark.mask.shape != size:
             raise FormatError(f"a mask of {mark.name!r} is {mark.mask.shape}, its image {size}")
         return mark.mask
-    if mark.points is None or not len(mark.points) or not np.isfinite(mark.points).all():
-        raise FormatError(f"a {mark.kind} of {mark.name!r} has no points, or some of no number")
+    if mark.points is None or not len(mark.points):
+        raise FormatError(f"a {mark.kind} of {mark.name!r} has no points")
     pixels = np.clip(np.floor(mark.points), 0, [size[1] - 1, size[0] - 1]).astype(np.int32)
     if mark.kind == "line":
         return draw_stroke(pixels, size, width)
@@ -112,12 +114,17 @@ def as_points(values: Sequence, what: str) -> np.ndarray:
         FormatError: they are none.
     """
     try:
-        return np.array(values, dtype=float).reshape(-1, 2)
+        points = np.array(values, dtype=float).reshape(-1, 2)
     except (TypeError, ValueError):
         raise FormatError(f"{what} has points that are not pairs of numbers") from None
+    if not (np.abs(points) < FARTHEST).all():  # NaN is not, either
+        raise FormatError(f"{what} has points that are no places in an image")
+    return points
 
 
-def runs_to_mask(counts: Sequence[int], size: tuple[int, int], order: str) -> np.ndarray:
+def runs_to_mask(
+    counts: Sequence[int], size: tuple[int, int], order: Literal["C", "F"]
+) -> np.ndarray:
     """The mask, bool (H, W), of the lengths of its runs of zeros and ones in turn.
 
     Args:

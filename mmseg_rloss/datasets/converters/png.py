@@ -133,7 +133,7 @@ def marks_of_labels(labels: np.ndarray, classes: list[str], unlabelled: int) -> 
                 f"label {label}, where the {len(classes)} classes are {first} to "
                 f"{len(classes) - 1 + first} and {unlabelled} stands for unlabelled"
             )
-        marks.append(Mark(classes[label - first], "mask", mask=labels == label))
+        marks.append(Mark(classes[label - first], "mask", mask=np.equal(labels, label)))
     return marks
 
 
@@ -155,7 +155,7 @@ def read_per_class(path: Path, options: Options) -> Export:
 
 def joined(name: str, parts: list[tuple[str, Path]]) -> Annotation:
     """The annotation in an image for each class."""
-    masks = [(kind, np.asarray(opened(file).convert("RGB")).any(-1)) for kind, file in parts]
+    masks = [(kind, np.asarray(opened(file).convert("RGB")).max(-1) > 0) for kind, file in parts]
     if len({mask.shape for _, mask in masks}) > 1:
         raise FormatError("they are of different sizes")
     marks = [Mark(kind, "mask", mask=mask) for kind, mask in masks]

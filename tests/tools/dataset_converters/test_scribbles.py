@@ -413,6 +413,47 @@ def test_an_image_is_the_one_of_its_path_before_others_of_its_name(tmp_path):
     assert drawn_at == [[4, 3], [19, 0], [19, 29]], "what lies outside is moved to the border"
 
 
+def places(value: object) -> list[tuple]:
+    """Every container in a JSON document, with each of its keys."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value))
+    found = [(value, key) for key in keys]
+    for key in keys:
+        if isinstance(value[key], (dict, list)):
+            found += places(value[key])
+    return found
+
+
+def exported(kind: str) -> object:
+    """A document of a tool."""
+    if kind == "coco":
+        return json.loads(json.dumps(coco(packed([SIZE[0] * SIZE[1]]))))
+    if kind == "labelme":
+        mask = shape("leaf", "mask", [[3, 14], [7, 17]], mask=holed_png())
+        return json.loads(json.dumps(labelme(shape("ground", "line", LINE), mask)))
+    sizes = dict(original_height=SIZE[0], original_width=SIZE[1])
+    packed_brush = rle_pack(np.zeros(SIZE[0] * SIZE[1] * 4, np.uint8))
+    brush = dict(type="brushlabels", value=dict(brushlabels=["leaf"], rle=packed_brush), **sizes)
+    point = dict(type="keypointlabels", value=dict(keypointlabels=["leaf"], x=1, y=2), **sizes)
+    return [dict(id=1, data=dict(image=f"{ID}.jpg"), annotations=[dict(result=[brush, point])])]
+
+
+@pytest.mark.parametrize("kind", ["labelme", "coco", "label-studio"])
+def test_documents_that_hold_something_else_are_told_without_a_traceback(tmp_path, images, kind):
+    junk = (None, "x", -1, 2**40, 1e300, float("nan"), [], {}, [None], True)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        document = exported(kind)
+        for _ in range(int(random.integers(1, 3))):
+            spots = places(document)
+            container, key = spots[int(random.integers(len(spots)))]
+            container[key] = junk[int(random.integers(len(junk)))]
+        write(tmp_path / "export.json", document)
+        try:
+            convert(kind, tmp_path / "export.json", "--dry-run", "--images", images)
+        except SystemExit as stop:
+            assert "export.json" in str(stop) or "classes" in str(stop)
+
+
 def test_every_nth_image_is_to_validate_on(tmp_path):
     for i in range(5):
         write_photo(tmp_path / "images" / f"{i}.png", SIZE)
