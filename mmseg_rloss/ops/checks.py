@@ -28,6 +28,14 @@ def check_not_negative(name: str, value: float) -> float:
     return number
 
 
+def check_share(name: str, value: float) -> float:
+    """``value`` as a float, if it is a number from 0 to 1."""
+    number = _check_number(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be in [0, 1], not {value}")
+    return number
+
+
 def check_finite(name: str, value: float) -> float:
     """``value`` as a float, if it is a finite number."""
     number = _check_number(name, value)

@@ -22,13 +22,14 @@ from .checks import (
     check_finite,
     check_flag,
     check_positive,
+    check_share,
     check_tags,
 )
 from .lattice import Lattice
 from .ranges import GREY_LEVELS, check_value_range, checked_zero
 from .scene import Scene, scale_nearest
 from .segmentation import UNLABELLED, LogitSegmentation, Segmentation
-from .self_labels import self_label_energy
+from .self_labels import CLASS_BALANCE, self_label_energy
 
 # What mmseg_rloss and mmseg_rloss.ops offer, too.
 __all__ = [
@@ -287,20 +288,21 @@ def self_label_loss(
     scale_factor: float,
     *,
     image_tags: Tensor | None = None,
+    class_balance: float = CLASS_BALANCE,
     value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The cross entropy of a segmentation with soft labels made of itself, image and scribbles.
 
-    ``-1/N sum_n sum_k m_k^-1/2 sum_i y_ik log s_ik / sum_k m_k^1/2`` over the pixels i of an image
-    n that lie within the region and have no label; ``m_k = sum_i y_ik`` is how many of them a class
-    has, so that a class weighs by the root of its size. The soft labels y are what the network, the
-    scribbles and the image agree on: a class is as likely as ``s_ik`` times its share of the
-    labelled pixels under the affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and
-    impossible where it is not among the image's tags; mean-field inference with A as Potts weights
-    then joins pixels that are close and of like colour. y is constant for the gradient, and
-    labelled pixels keep their label (self-labelling as in Zhang and Boykov, "Soft Self-labeling and
-    Potts Relaxations for Weakly-Supervised Segmentation", CVPR 2025, with another solver, unary
-    term and weighting; docs/energies.md).
+    ``-1/N sum_n sum_k m_k^-b sum_i y_ik log s_ik / sum_k m_k^(1-b)`` over the pixels i of an image n
+    that lie within the region and have no label; ``m_k = sum_i y_ik`` is how many of them a class
+    has, b is ``class_balance``. The soft labels y are what the network, the scribbles and the image
+    agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under the
+    affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and impossible where it is not among
+    the image's tags; mean-field inference with A as Potts weights then joins pixels that are close
+    and of like colour. y is constant for the gradient, and labelled pixels keep their label
+    (self-labelling as in Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for
+    Weakly-Supervised Segmentation", CVPR 2025, with another solver, unary term and weighting;
+    docs/energies.md).
 
     Args:
         image: As in :func:`densecrf_loss`.
@@ -312,6 +314,9 @@ def self_label_loss(
         scale_factor: As in :func:`densecrf_loss`.
         image_tags: (N, K) of bool, the classes that each image may show; None for all of them. A
             class with a label in the image counts as shown.
+        class_balance: From 0, where a class weighs by its area in the image, as in masks, to 1,
+            where all classes of the image weigh alike. By the root of the area, the default, rare
+            classes are not pushed aside.
         value_range: As in :func:`densecrf_loss`.
 
     Returns:
@@ -333,7 +338,11 @@ def self_label_loss(
     if image_tags is not None:
         check_tags(image_tags, segmentation)
         image_tags = image_tags.to(segmentation.device)
-    energy = functools.partial(self_label_energy, tags=image_tags)
+    energy = functools.partial(
+        self_label_energy,
+        tags=image_tags,
+        class_balance=check_share("class_balance", class_balance),
+    )
     return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
@@ -602,8 +611,24 @@ class SelfLabelLoss(EnergyLayer):
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which it is computed, in (0, 1].
+        class_balance: As in :func:`self_label_loss`.
         value_range: As in :func:`densecrf_loss`.
     """
+
+    takes_labels = True
+
+    def __init__(
+        self,
+        weight: float,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        *,
+        class_balance: float = CLASS_BALANCE,
+        value_range: Sequence[float] | None = GREY_LEVELS,
+    ) -> None:
+        super().__init__(weight, sigma_rgb, sigma_xy, scale_factor, value_range=value_range)
+        self.class_balance = check_share("class_balance", class_balance)
 
     def forward(
         self,
@@ -615,12 +640,18 @@ class SelfLabelLoss(EnergyLayer):
     ) -> Tensor:
         """``weight`` times :func:`self_label_loss` of the arguments, which it documents."""
         maps = image, segmentation, region_of_interest, seg_label
+        options: Any = dict(class_balance=self.class_balance, value_range=self.value_range)
         return self.weight * self_label_loss(
-            *maps, *self.bandwidths, image_tags=image_tags, value_range=self.value_range
+            *maps, *self.bandwidths, image_tags=image_tags, **options
         )
 
     def known(self, scene: Scene) -> dict[str, Tensor | None]:
         return dict(tags=scene.image_tags)
 
-    takes_labels = True
-    energy = staticmethod(self_label_energy)
+    def energy(
+        self, segmentation: Segmentation, affinities: Lattice, label: Tensor, tags: Tensor | None
+    ) -> Tensor:
+        return self_label_energy(segmentation, affinities, label, tags, self.class_balance)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + f", class_balance={self.class_balance}"

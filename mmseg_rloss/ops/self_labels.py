@@ -17,6 +17,8 @@ _ITERATIONS = 3
 # within reach, and leave the rest of the image to the network.
 _PSEUDO_COUNT = 0.05
 
+CLASS_BALANCE = 0.5
+
 
 @torch.no_grad()
 def soft_labels(
@@ -76,20 +78,24 @@ def _allowed_classes(hard: Tensor, tags: Tensor | None) -> Tensor:
 
 
 def self_label_energy(
-    segmentation: Segmentation, affinities: Lattice, label: Tensor, tags: Tensor | None = None
+    segmentation: Segmentation,
+    affinities: Lattice,
+    label: Tensor,
+    tags: Tensor | None = None,
+    class_balance: float = CLASS_BALANCE,
 ) -> Tensor:
     """The cross entropy of the segmentation with its own soft labels, on pixels without a label.
 
-    A class weighs by the root of its number of pixels in the image, as it does in scribbles, which
-    grow with the length of an object and not with its area. Weighing by the number itself, masks
-    and energies push rare classes aside. A class of less than one pixel, as classes have that the
-    image hardly shows, weighs no more than that.
+    A class weighs by its number of pixels in the image to the power ``1 - class_balance``. By
+    default that is the root, as in scribbles, which grow with the length of an object and not with
+    its area. A class of less than one pixel, as classes have that the image hardly shows, weighs no
+    more than that.
     """
     probabilities, region = segmentation.probabilities(), segmentation.region
     soft = soft_labels(probabilities, region, affinities, label, tags)
     unlabelled = (region * (label == UNLABELLED)).unsqueeze(1)  # (N, 1, h, w)
     counts = (soft * unlabelled).sum((2, 3))  # (N, K), in pixels
-    weights = counts.clamp(min=1).rsqrt()
+    weights = counts.clamp(min=1) ** -class_balance
     entropies = -(soft * unlabelled * (probabilities + MIN_PROBABILITY).log()).sum((2, 3))  # (N, K)
     totals = (weights * counts).sum(1)  # (N,)
     means = (weights * entropies).sum(1) / torch.where(totals > 0, totals, 1)

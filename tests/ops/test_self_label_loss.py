@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmseg_rloss import SelfLabelLoss, self_label_loss
+from mmseg_rloss.ops import Scene
 from mmseg_rloss.ops.lattice import Lattice
 from mmseg_rloss.ops.self_labels import soft_labels
 from tests.ops.affinities import SIGMAS, random_case
@@ -70,15 +71,14 @@ def by_hand(case, scale_factor, tags) -> torch.Tensor:
     return torch.from_numpy(np.stack(labels)).view_as(probabilities)
 
 
-@pytest.mark.parametrize("tags", [None, TAGS])
+@pytest.mark.parametrize("tags, class_balance", [(None, 0.5), (TAGS, 0.0), (TAGS, 1)])
 @pytest.mark.parametrize("size, scale_factor", [((2, 3, 5, 6), 1), ((2, 3, 10, 8), 0.5)])
-def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags):
+def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags, class_balance):
     case = random_case(*size)
     case.label[0][case.label[0] == 2] = 255  # so that the tag decides
     case.logits.requires_grad_()
-    loss = self_label_loss(
-        *case.maps, case.label, **SIGMAS, scale_factor=scale_factor, image_tags=tags
-    )
+    options = dict(image_tags=tags, class_balance=class_balance)
+    loss = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=scale_factor, **options)
     (gradient,) = torch.autograd.grad(loss, case.logits)
 
     labels = by_hand(case, scale_factor, tags)
@@ -89,9 +89,9 @@ def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags):
     expected = 0
     for image, pixels in zip(entropies, labels * counted, strict=True):
         number = pixels.sum((1, 2))  # (K,)
-        roots = torch.where(number > 1, number.sqrt(), number)
+        weight = torch.where(number > 1, number ** (1 - class_balance), number)
         means = image.sum((1, 2)) / torch.where(number > 0, number, 1)
-        expected += (roots * means).sum() / roots.sum() / len(labels)
+        expected += (weight * means).sum() / weight.sum() / len(labels)
     (expected_gradient,) = torch.autograd.grad(expected, case.logits)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
@@ -155,6 +155,24 @@ def test_the_layer_weighs_it_and_takes_labels_with_a_channel():
     )
     labels = case.label.unsqueeze(1).byte()
     torch.testing.assert_close(layer(*case.maps, labels, TAGS), expected)
+
+
+def test_the_layer_balances_the_classes_as_the_function_does_from_logits_too():
+    case = random_case()
+    layer = SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, class_balance=1)
+    expected = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1, class_balance=1)
+    default = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1)
+    assert not torch.isclose(expected, default)
+    torch.testing.assert_close(layer(*case.maps, case.label), expected)
+    scene = Scene(case.image, case.region)
+    torch.testing.assert_close(layer.from_logits(scene, case.logits, case.label), expected)
+    assert "class_balance=1" in repr(layer)
+
+
+@pytest.mark.parametrize("value, error", [(-0.1, ValueError), (2, ValueError), ("1", TypeError)])
+def test_a_balance_that_is_none_is_refused(value, error):
+    with pytest.raises(error, match="class_balance must be"):
+        SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, class_balance=value)
 
 
 def test_a_class_with_a_label_is_possible_whatever_the_tags_say():
