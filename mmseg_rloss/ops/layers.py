@@ -293,7 +293,7 @@ def self_label_loss(
 ) -> Tensor:
     """The cross entropy of a segmentation with soft labels made of itself, image and scribbles.
 
-    ``-1/N sum_n sum_k m_k^-b sum_i y_ik log s_ik / sum_k m_k^(1-b)`` over the pixels i of an image n
+    ``-1/N sum_n sum_k m_k^-b sum_i y_ik log s_ik / sum_k m_k^(1-b)`` over the pixels i of an image
     that lie within the region and have no label; ``m_k = sum_i y_ik`` is how many of them a class
     has, b is ``class_balance``. The soft labels y are what the network, the scribbles and the image
     agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under the
