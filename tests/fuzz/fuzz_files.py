@@ -6,12 +6,15 @@ Hypothesis prints the smallest example.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +28,7 @@ from scipy.io import savemat
 from mmseg_rloss.datasets import DatasetFilesError, PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.transforms.pipeline_check import untracked_padding
+from tests.tools.dataset_converters import exports
 from tests.tools.network import write_network, write_photo
 from tools import (
     browse_scribbles,
@@ -34,7 +38,7 @@ from tools import (
     predict,
     visualize_densecrf,
 )
-from tools.dataset_converters import pascal_scribble
+from tools.dataset_converters import pascal_scribble, scribbles
 
 EXAMPLES = 5000
 SIZE = (24, 32)  # height, width
@@ -77,7 +81,59 @@ def seed_folder(tmp_path_factory) -> Path:
     write_network(root)
     (root / "last_checkpoint").write_text(str(root / "network.pth"))
     make_sample_dataset.main([*SAMPLE, "--out", str(root / "sample")])
+    write_exports(root / "exports")
     return root
+
+
+def write_exports(root: Path) -> None:
+    """One of each annotation tool, for the same image."""
+    write_photo(root / f"images/{exports.ID}.jpg", exports.SIZE)
+    shapes = [
+        exports.shape("ground", "linestrip", exports.LINE),
+        exports.shape("leaf", "polygon", exports.AREA),
+        exports.shape("ground", "mask", [[3, 14], [7, 17]], mask=exports.holed_png()),
+    ]
+    texts = {
+        "labelme.json": json.dumps(exports.labelme(*shapes)),
+        "cvat.xml": exports.CVAT.format(
+            rle=", ".join(map(str, exports.runs(exports.HOLED, "C"))), name=f"{exports.ID}.jpg"
+        ),
+        "coco.json": json.dumps(exports.coco(exports.packed([14, 3, 583]))),
+        "studio.json": json.dumps(exports.label_studio()),
+        "palette.txt": "\n".join(f"{k} {r} {g} {b}" for k, (r, g, b) in exports.COLOURS.items()),
+    }
+    for name, text in texts.items():
+        (root / name).write_text(text)
+    for folder, pixels in {
+        "colours": exports.in_colours(exports.ALL),
+        "index": exports.ALL,
+    }.items():
+        (root / folder).mkdir()
+        Image.fromarray(pixels).save(root / folder / f"{exports.ID}.png")
+    volume = nibabel.Nifti1Image(exports.ALL[None].T, np.eye(4))
+    for folder, suffix in {"volumes": "", "drawn": "_scribble"}.items():
+        (root / folder).mkdir()
+        nibabel.save(volume, root / folder / f"p{suffix}.nii")
+    (root / "h5").mkdir()
+    with h5py.File(root / "h5/p.h5", "w") as file:
+        file["image"], file["scribble"] = exports.ALL / 255, exports.ALL
+
+
+def convert_export(kind: str, export: str, *options: str, images: str = "images") -> Tool:
+    def run(root: Path) -> None:
+        root = root / "exports"
+        files = ["--images", str(root / images), "--out", str(root.parent / "out")]
+        chosen = [str(root / option) if option == "palette.txt" else option for option in options]
+        scribbles.main([kind, str(root / export), *files, *chosen])
+
+    return run
+
+
+named = ["--classes", *exports.CLASSES]
+
+
+def convert_volume(export: str, images: str) -> Tool:
+    return convert_export("volume", export, *named, images=images)
 
 
 SAMPLE = ["--train", "1", "--val", "1", "--size", "32", "32"]
@@ -178,6 +234,18 @@ CASES: list[tuple[str, Tool, int]] = [
     ("network.pth", check_network, 50),
     ("last_checkpoint", resume, 100),
     ("sample/sample.json", sample, 100),
+    ("exports/labelme.json", convert_export("labelme", "labelme.json"), 250),
+    ("exports/cvat.xml", convert_export("cvat", "cvat.xml"), 250),
+    ("exports/coco.json", convert_export("coco", "coco.json"), 250),
+    ("exports/studio.json", convert_export("label-studio", "studio.json"), 250),
+    ("exports/palette.txt", convert_export("colours", "colours", "--palette", "palette.txt"), 100),
+    (f"exports/index/{exports.ID}.png", convert_export("index", "index", *named), 100),
+    (
+        "exports/drawn/p_scribble.nii",
+        convert_export("volume", "drawn", *named, images="volumes"),
+        100,
+    ),
+    ("exports/h5/p.h5", convert_export("volume", "h5", *named, images="h5"), 100),
 ]
 
 mutations = st.one_of(
