@@ -105,7 +105,7 @@ def write_exports(root: Path) -> None:
     for name, text in texts.items():
         (root / name).write_text(text)
     for folder, pixels in {
-        "colours": exports.in_colours(exports.ALL),
+        "colours": exports.in_colours(exports.ALL, (0, 0, 0, 0)),
         "index": exports.ALL,
     }.items():
         (root / folder).mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache, partial
 from importlib import import_module
@@ -19,6 +20,7 @@ NIFTI = (".nii", ".nii.gz")
 H5 = (".h5", ".hdf5")
 LABELS = re.compile(r"[_-](scribbles?|gt|seg|labels?)$")  # ends of the names of label volumes
 SCRIBBLES = ("scribble", "label")  # data sets of an h5 file, the first that is there
+MAX_COMPRESSION = 1100  # deflate's is 1032
 
 
 def read(path: Path, options: Options) -> Export:
@@ -82,6 +84,8 @@ def read_h5(file: Path) -> tuple[np.ndarray, np.ndarray]:
             found = [name for name in SCRIBBLES if name in contents]
             if not found or "image" not in contents:
                 raise FormatError("it lacks a data set image, or scribble or label")
+            for name in (found[0], "image"):
+                check_holds(file, contents[name].nbytes)
             return contents[found[0]][()], contents["image"][()]
     except OSError as error:
         raise FormatError(f"unreadable ({reason(error)})") from None
@@ -102,11 +106,23 @@ def read_nifti(file: Path, images: Path | None) -> tuple[np.ndarray, np.ndarray]
 def volume(file: Path) -> np.ndarray:
     """(slices, rows, columns) of NIfTI's x, y and z."""
     try:
-        return np.asarray(needed("nibabel").load(file).dataobj).T
+        contents = needed("nibabel").load(file, mmap=False)
+        check_holds(file, math.prod(contents.shape) * contents.get_data_dtype().itemsize)
+        return np.asarray(contents.dataobj).T
     except FormatError:
         raise
     except Exception as error:  # nibabel has types of its own
         raise FormatError(f"{file}: unreadable ({reason(error)})") from None
+
+
+def check_holds(file: Path, announced: int) -> None:
+    """Refuse a header that would fill the memory with what the file cannot hold.
+
+    Raises:
+        FormatError: It announces more bytes than the best compression takes out of the file.
+    """
+    if announced > MAX_COMPRESSION * file.stat().st_size:
+        raise FormatError(f"{file}: its header announces {announced:,} bytes, which it cannot hold")
 
 
 def needed(module: str) -> ModuleType:

@@ -208,6 +208,25 @@ def test_volumes_of_nifti(tmp_path):
         assert np.abs(np.array(picture) - levels).max() <= 0.51
 
 
+def test_volumes_that_cannot_be_whole_are_told(tmp_path):
+    nibabel = pytest.importorskip("nibabel", reason="nibabel is an extra")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "drawn").mkdir()
+    volume = nibabel.Nifti1Image(np.zeros((64, 64, 8), np.uint8), np.eye(4))
+    for name in ("broken", "huge"):
+        nibabel.save(volume, tmp_path / f"images/{name}.nii")
+        nibabel.save(volume, tmp_path / f"drawn/{name}_scribble.nii")
+    broken, huge = (tmp_path / f"drawn/{name}_scribble.nii" for name in ("broken", "huge"))
+    broken.write_bytes(broken.read_bytes()[:-20000])
+    header = huge.read_bytes()
+    sizes = np.array([20000, 20000, 8], "<i2").tobytes()  # 3.2 GB
+    huge.write_bytes(header[:42] + sizes + header[48:])
+    with pytest.raises(SystemExit) as stop:
+        convert("volume", tmp_path / "drawn", "--classes", *CLASSES)
+    assert re.search(r"broken_scribble\.nii: unreadable", str(stop.value))
+    assert re.search(r"huge_.*announces 3,200,000,000 bytes", str(stop.value))
+
+
 def test_volumes_of_h5(tmp_path):
     h5py = pytest.importorskip("h5py", reason="h5py is an extra")
     with h5py.File(tmp_path / "patient_slice_1.h5", "w") as file:
