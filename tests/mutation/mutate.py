@@ -24,6 +24,7 @@ MUTATIONS = Path(__file__).with_name("mutations.json")
 COPIED = ["mmseg_rloss", "csrc", "tests", "tools", "configs", "benchmarks", "docs"]
 COPIED += ["setup.py", "pyproject.toml", "README.md", "Makefile"]
 GOAL = 0.9
+TIMEOUT = 600  # seconds; more than the tests of any mutation take
 
 
 class Mutation(NamedTuple):
@@ -59,13 +60,20 @@ def copy_project(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
-def run(folder: Path, *command: str) -> bool:
-    """Whether a command of Python's succeeds in the copy of the project."""
+def run(folder: Path, *command: str, timeout: float | None = None) -> bool:
+    """Whether a command of Python's succeeds in the copy of the project; one that hangs does not."""
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     environment["MMSEG_RLOSS_EXTENSION"] = "require"
-    return not subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True
-    ).returncode
+    try:
+        return not subprocess.run(
+            [sys.executable, *command],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=timeout,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def is_caught(mutation: Mutation, folder: Path) -> bool:
@@ -81,8 +89,9 @@ def is_caught(mutation: Mutation, folder: Path) -> bool:
     try:
         if compiled and not run(folder, "setup.py", "-q", "build_ext", "--inplace"):
             raise SystemExit(f"does not compile: {mutation.what}")
-            # -B: no bytecode of what the file was before.
-        return not run(folder, "-B", "-m", "pytest", "-q", "-x", *mutation.tests)
+        # -B: no bytecode of what the file was before.
+        command = ["-B", "-m", "pytest", "-q", "-x", *mutation.tests]
+        return not run(folder, *command, timeout=TIMEOUT)
     finally:
         path.write_text(original)
 
