@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 import torch
 
 if not torch.cuda.is_available():
@@ -13,3 +14,10 @@ import mmseg_rloss  # noqa: F401
 
 # A shell lets what it runs in the background ignore Ctrl-C, of which some tests ask the effect.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONG = ("tests/tools/", "tests/smoke/", "tests/engine/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process has one left at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))

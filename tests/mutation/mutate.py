@@ -61,7 +61,7 @@ def copy_project(folder: Path) -> None:
 
 
 def run(folder: Path, *command: str, timeout: float | None = None) -> bool:
-    """Whether a command of Python's succeeds in the copy of the project; one that hangs does not."""
+    """Whether a command of Python's succeeds in the copy of the project, within the seconds."""
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     environment["MMSEG_RLOSS_EXTENSION"] = "require"
     try:
