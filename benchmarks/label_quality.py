@@ -24,14 +24,12 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
-
-import mmseg_rloss  # before MMSeg's models, which need it beside mmcv-lite
+from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
 
@@ -53,11 +51,7 @@ WAYS = (
 def main() -> None:
     options = parse_arguments()
     console = Console(width=100)
-    torch.set_num_threads(options.threads)
-    mmseg_rloss.ops.set_num_threads(options.threads)
-    config = Config.fromfile(options.config)
-    config.merge_from_dict(options.cfg_options)
-    init_default_scope("mmseg")
+    config = read_config(options)
     figures = measure(config, options.checkpoint, options.batches)
     report = machine_and_date() | dict(config=options.config.stem, batches=options.batches)
     console.print(f"{report['machine']}, {report['date']}")
@@ -74,18 +68,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", type=Path, help="of a network with a SelfLabelLoss")
     parser.add_argument("checkpoint", help="of that network, from early in a training or late")
     parser.add_argument("--batches", type=int, default=16, help="of crops (default: 16)")
-    parser.add_argument("--threads", type=int, default=1, help="default: 1")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to it")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, help="as in tools/train.py"
-    )
+    add_options(parser)
     return parser.parse_args()
 
 
 @torch.no_grad()
 def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str, float]]:
     """Of each way to label, mIoU and pixel accuracy in per cent, on pixels without a scribble."""
-    config.model.pretrained = None
     model = revert_sync_batchnorm(MODELS.build(config.model)).train()
     load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
     losses = [module for module in model.modules() if isinstance(module, SelfLabelLoss)]

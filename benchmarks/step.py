@@ -23,15 +23,13 @@ from machine import machine_and_date
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-
-import mmseg_rloss  # before MMSeg's models, which need it beside mmcv-lite
+from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss import provide_images
@@ -43,12 +41,8 @@ ALONE = "without"
 def main() -> None:
     options = parse_arguments()
     console = Console(width=100)
-    torch.set_num_threads(options.threads)
-    mmseg_rloss.ops.set_num_threads(options.threads)
     torch.manual_seed(0)
-    config = Config.fromfile(options.config)
-    config.merge_from_dict(options.cfg_options)
-    init_default_scope("mmseg")
+    config = read_config(options)
     times = measure(config, options.repeats)
     report = machine_and_date()
     console.print(f"{report['machine']}, {report['date']}")
@@ -65,17 +59,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("config", type=Path, help="of a network with a loss over all pixels")
     parser.add_argument("--repeats", type=int, default=20, help="batches (default: 20)")
-    parser.add_argument("--threads", type=int, default=1, help="default: 1")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all times to it")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, help="as in tools/train.py"
-    )
+    add_options(parser)
     return parser.parse_args()
 
 
 def measure(config: Config, repeats: int) -> dict[str, list[float]]:
     """Seconds of processor time of each step: without such losses, and with each of the head."""
-    config.model.pretrained = None
     model = revert_sync_batchnorm(MODELS.build(config.model)).train()
     model.to(memory_format=torch.channels_last)
     optimizer = build_optim_wrapper(model, config.optim_wrapper)

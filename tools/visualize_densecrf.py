@@ -61,7 +61,7 @@ from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
 from mmseg_rloss.models.losses import named_losses
-from mmseg_rloss.ops.layers import EnergyLayer
+from mmseg_rloss.ops.energy_layer import EnergyLayer
 from mmseg_rloss.visualization import draw_densecrf, read_photo
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]

@@ -8,27 +8,23 @@ R, under the affinities A of a lattice. Of each there are three: ``*_energy``, t
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from .checks import (
-    check_energy_maps,
-    check_energy_parameters,
-    check_finite,
     check_flag,
     check_positive,
     check_share,
     check_tags,
 )
+from .energy_layer import EnergyLayer, energy_of_probabilities
 from .lattice import Lattice
-from .ranges import GREY_LEVELS, check_value_range, checked_zero
-from .scene import Scene, scale_nearest
-from .segmentation import UNLABELLED, LogitSegmentation, Segmentation
+from .ranges import GREY_LEVELS
+from .scene import Scene
+from .segmentation import UNLABELLED, Segmentation
 from .self_labels import CLASS_BALANCE, self_label_energy
 
 # What mmseg_rloss and mmseg_rloss.ops offer, too.
@@ -148,7 +144,7 @@ def densecrf_loss(
     check_flag("normalize", normalize)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     energy = functools.partial(densecrf_energy, normalize=normalize)
-    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    return energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def dense_energy_loss(
@@ -192,7 +188,7 @@ def dense_energy_loss(
         seg_label = seg_label.squeeze(1)
     maps = dict(images=images, segmentations=segmentations, region_of_interest=region_of_interest)
     maps["seg_label"] = seg_label
-    return _energy_of_probabilities(
+    return energy_of_probabilities(
         gated_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range
     )
 
@@ -234,7 +230,7 @@ def normalized_cut_loss(
         ValueError: As :func:`densecrf_loss` raises it.
     """
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
-    return _energy_of_probabilities(
+    return energy_of_probabilities(
         normalized_cut_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range
     )
 
@@ -275,7 +271,7 @@ def kernel_cut_loss(
     densecrf_weight = check_positive("densecrf_weight", densecrf_weight)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     energy = functools.partial(kernel_cut_energy, densecrf_weight=densecrf_weight)
-    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    return energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def self_label_loss(
@@ -343,137 +339,7 @@ def self_label_loss(
         tags=image_tags,
         class_balance=check_share("class_balance", class_balance),
     )
-    return _energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
-
-
-def _energy_of_probabilities(
-    energy: Callable[..., Tensor],
-    maps: dict[str, Tensor],
-    sigma_rgb: float,
-    sigma_xy: float,
-    scale_factor: float,
-    value_range: Sequence[float] | None,
-) -> Tensor:
-    """An energy of full-size probabilities; ``maps`` are the arguments by their names."""
-    sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
-    value_range = check_value_range(value_range)
-    check_energy_maps(maps, scale_factor)
-    image, segmentation, region_of_interest, *labels = maps.values()
-    segmentation = segmentation.to(torch.promote_types(segmentation.dtype, torch.float32))
-    if scale_factor != 1:
-        segmentation = F.interpolate(
-            segmentation, scale_factor=scale_factor, mode="bilinear", align_corners=False
-        )
-    image = scale_nearest(image.detach().to(segmentation.device), scale_factor)
-    region = _scale_map(region_of_interest, scale_factor, segmentation).to(segmentation.dtype)
-    image_name, segmentation_name, *_ = maps
-    checked = checked_zero(image, region, segmentation, value_range, image_name, segmentation_name)
-    image = image.to(segmentation.dtype)
-    affinities = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
-    scaled = [_scale_map(label, scale_factor, region) for label in labels]
-    masked = Segmentation(segmentation * region.unsqueeze(1), region)
-    return energy(masked, affinities, *scaled) + checked
-
-
-def _scale_map(tensor: Tensor, scale_factor: float, like: Tensor) -> Tensor:
-    """(N, H, W) to (N, h, w), on the device of ``like``."""
-    return scale_nearest(tensor.to(like.device).unsqueeze(1), scale_factor).squeeze(1)
-
-
-class EnergyLayer(nn.Module, ABC):
-    """A weighted energy with its parameters: what the layers have in common.
-
-    Args:
-        weight: Factor of the energy.
-        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
-        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
-        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
-        value_range: As in :func:`densecrf_loss`.
-
-    Raises:
-        TypeError: A parameter is no number.
-        ValueError: A parameter is out of its range.
-    """
-
-    takes_labels = False  # as a fourth map, (N, H, W)
-
-    def __init__(
-        self,
-        weight: float,
-        sigma_rgb: float,
-        sigma_xy: float,
-        scale_factor: float,
-        *,
-        value_range: Sequence[float] | None = GREY_LEVELS,
-    ) -> None:
-        super().__init__()
-        self.weight = check_finite("weight", weight)
-        self.sigma_rgb, self.sigma_xy, self.scale_factor = check_energy_parameters(
-            sigma_rgb, sigma_xy, scale_factor
-        )
-        self.value_range = check_value_range(value_range)
-
-    @abstractmethod
-    def energy(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The energy that a subclass weighs: its formula.
-
-        Its arguments: the Segmentation, the Lattice, labels and what :meth:`known` returns.
-        """
-
-    def from_logits(self, scene: Scene, logits: Tensor, seg_label: Tensor | None = None) -> Tensor:
-        """``weight`` times the energy of logits, without a map of probabilities at full size.
-
-        Args:
-            scene: The images (N, C, H, W) and their region of interest, on the device of the
-                logits. Losses that share a scene share its lattices.
-            logits: (N, K, h, w) of any floating-point type, scaled bilinearly to the images' size
-                if they have another. One channel is taken as the logits of a foreground
-                (sigmoid), more go through a softmax, in float32 (float64 for float64 logits).
-            seg_label: (N, H, W) labels for a DenseEnergyLoss or SelfLabelLoss, 255 where there is
-                none.
-
-        Returns:
-            A scalar, as the loss of the same probabilities returns it.
-
-        Raises:
-            ValueError: Logits are not finite. On a GPU, which is not waited for, the loss is NaN.
-        """
-        if logits.shape[2:] != scene.size:
-            logits = F.interpolate(logits.to(_compute_type(logits)), scene.size, mode="bilinear")
-        dtype = _compute_type(logits)
-        region = scene.region(self.scale_factor, logits.new_empty(0, dtype=dtype))  # (N, h, w)
-        affinities = scene.lattice(*self.bandwidths, dtype)
-        segmentation = LogitSegmentation(logits, region, self.scale_factor)
-        labels = []
-        if seg_label is not None:
-            labels = [_scale_map(seg_label, self.scale_factor, region)]
-        try:
-            return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
-        except ValueError as error:  # the filter refuses them, on the CPU
-            raise ValueError(
-                f"the logits that {type(self).__name__} is computed from must be finite (-inf "
-                "stands for the probability 0), but NaN or infinity is among them: the training "
-                "has diverged. Lower the learning rate or the weight of the loss"
-            ) from error
-
-    def known(self, scene: Scene) -> dict[str, Tensor | None]:
-        """What :meth:`energy` takes of the images beside their affinities: nothing here."""
-        return {}
-
-    @property
-    def bandwidths(self) -> tuple[float, float, float]:
-        """``sigma_rgb``, ``sigma_xy`` and ``scale_factor``, by which lattices are shared."""
-        return self.sigma_rgb, self.sigma_xy, self.scale_factor
-
-    def extra_repr(self) -> str:
-        return (
-            f"weight={self.weight}, sigma_rgb={self.sigma_rgb}, sigma_xy={self.sigma_xy}, "
-            f"scale_factor={self.scale_factor}"
-        )
-
-
-def _compute_type(logits: Tensor) -> torch.dtype:
-    return torch.promote_types(logits.dtype, torch.float32)
+    return energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 class DenseCRFLoss(EnergyLayer):

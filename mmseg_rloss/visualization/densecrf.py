@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
 from ..ops import DenseCRFLoss, SelfLabelLoss
-from ..ops.layers import EnergyLayer
+from ..ops.energy_layer import EnergyLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
 

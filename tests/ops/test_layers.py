@@ -16,7 +16,7 @@ from mmseg_rloss.ops import (
     densecrf_loss,
 )
 from mmseg_rloss.ops.backends.native import lattice as native
-from mmseg_rloss.ops.layers import EnergyLayer
+from mmseg_rloss.ops.energy_layer import EnergyLayer
 from tests.ops.affinities import SIGMAS, random_case
 
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)

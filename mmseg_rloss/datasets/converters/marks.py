@@ -13,6 +13,7 @@ from ..label_png import UNLABELLED
 from ..scribbles import STROKE_WIDTH, draw_stroke
 
 FARTHEST = 1e6  # pixels; beyond, OpenCV's whole numbers end
+MAX_PIXELS = 1 << 30  # of an image that OpenCV reads
 
 
 class FormatError(ValueError):
@@ -135,6 +136,8 @@ def runs_to_mask(
     Raises:
         FormatError: they are another number of pixels.
     """
+    if size[0] * size[1] > MAX_PIXELS:
+        raise FormatError(f"a mask is {size[0]}x{size[1]}, which is no image")
     lengths = np.array(counts, dtype=np.int64)
     if lengths.sum() != size[0] * size[1] or (lengths < 0).any():
         raise FormatError(f"the runs of a mask are {lengths.sum()} pixels, not {size[0]}x{size[1]}")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ...ops import Scene
 from ...ops.checks import check_finite, check_tensor
-from ...ops.layers import EnergyLayer
+from ...ops.energy_layer import EnergyLayer
 from ...ops.ranges import GREY_LEVELS, check_value_range, shared_range_check
 
 _CHECKPOINTED = """\

@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+import h5py
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -145,6 +147,16 @@ def test_coco(tmp_path, images, form):
     check(convert("coco", tmp_path / "coco.json"), ALL)
 
 
+def test_a_mask_that_no_image_could_have_is_told(tmp_path, images):
+    """It would take 10 GB."""
+    drawn = coco([10**10])
+    drawn["images"][0] |= dict(height=10**5, width=10**5)
+    drawn["annotations"][3]["segmentation"]["size"] = [10**5, 10**5]
+    write(tmp_path / "coco.json", drawn)
+    with pytest.raises(SystemExit, match="a mask is 100000x100000, which is no image"):
+        convert("coco", tmp_path / "coco.json")
+
+
 def test_runs_of_coco_are_unpacked_as_they_were_packed():
     counts = [0, 3, 1000, 2, 40000, 1, 1, 17, 15, 16]
     assert unpacked(packed(counts)) == counts
@@ -192,7 +204,6 @@ def test_an_image_for_each_class(tmp_path, images):
 
 
 def test_volumes_of_nifti(tmp_path):
-    nibabel = pytest.importorskip("nibabel", reason="nibabel is an extra")
     (tmp_path / "images").mkdir()
     (tmp_path / "drawn").mkdir()
     labels = np.zeros((2, *SIZE), np.uint8)
@@ -209,7 +220,6 @@ def test_volumes_of_nifti(tmp_path):
 
 
 def test_volumes_that_cannot_be_whole_are_told(tmp_path):
-    nibabel = pytest.importorskip("nibabel", reason="nibabel is an extra")
     (tmp_path / "images").mkdir()
     (tmp_path / "drawn").mkdir()
     volume = nibabel.Nifti1Image(np.zeros((64, 64, 8), np.uint8), np.eye(4))
@@ -228,7 +238,6 @@ def test_volumes_that_cannot_be_whole_are_told(tmp_path):
 
 
 def test_volumes_of_h5(tmp_path):
-    h5py = pytest.importorskip("h5py", reason="h5py is an extra")
     with h5py.File(tmp_path / "patient_slice_1.h5", "w") as file:
         file["image"] = np.linspace(0, 1, ALL.size).reshape(SIZE)
         file["label"] = np.zeros(SIZE, np.uint8)
