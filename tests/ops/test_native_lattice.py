@@ -1,6 +1,7 @@
 """The compiled lattice against its plain-PyTorch twin, for every instruction set it has."""
 
 import functools
+import math
 
 import pytest
 import torch
@@ -100,6 +101,52 @@ def test_keys_of_every_width(sigma_rgb):
     assert relative_error(result, expected) < TOLERANCE[torch.float64]
 
 
+def coordinate_extents(reach: float, dim: int) -> list[int]:
+    """How many values each coordinate can take, of features from -reach to reach (see csrc)."""
+    extents = []
+    for i in range(dim):
+        bound = 0.0
+        for j, scale in enumerate(reference.elevation_scales(dim), start=1):
+            coefficients = [1.0 if row < j else -float(j) if row == j else 0.0 for row in (i, dim)]
+            bound += abs((coefficients[0] - coefficients[1]) * scale / (dim + 1)) * reach
+        extents.append(math.ceil(bound) - math.floor(-bound) + 7)
+    return extents
+
+
+def features_of(point: list[int], dim: int) -> list[float]:
+    """The features that lie on a lattice point, given by its first coordinates."""
+    remainder = -sum(point) % (dim + 1)
+    last = -(sum(point) + remainder) // (dim + 1)
+    elevated = [(dim + 1) * (u + last) + remainder for u in point]
+    elevated.append((dim + 1) * last + remainder)
+    basis = []
+    for j, scale in enumerate(reference.elevation_scales(dim), start=1):
+        basis.append([scale * (1 if i < j else -j if i == j else 0) for i in range(dim + 1)])
+    basis = torch.tensor(basis, dtype=torch.float64)
+    return torch.linalg.lstsq(basis.T, torch.tensor(elevated).double()).solution.tolist()
+
+
+@pytest.mark.parametrize(
+    "dtype, dim, bits, reach", [(torch.float32, 3, 32, 850.0), (torch.float64, 2, 64, 5e9)]
+)
+def test_points_whose_keys_would_wrap_stay_apart(dtype, dim, bits, reach):
+    """A key of too few bits is the same for two points that differ by 2^bits in its mixed radix."""
+    extents = coordinate_extents(reach, dim)
+    assert bits + 1 < sum(map(math.log2, extents)) < bits + 4
+    rest, step = 1 << bits, []
+    for i in reversed(range(dim)):
+        digit, rest = divmod(rest, math.prod(extents[:i]))
+        step.insert(0, digit)
+    start = [-(digit // 2) for digit in step]
+    end = [a + b for a, b in zip(start, step, strict=True)]
+    corners = [[reach] * dim, [-reach] * dim]  # which have those extents
+    points = torch.tensor([features_of(start, dim), features_of(end, dim), *corners], dtype=dtype)
+    assert points.abs().max() <= reach
+    values = torch.eye(len(points), dtype=dtype)[None]
+    filtered = filter_by_features(points.T[None].contiguous(), values, backend=native)
+    assert filtered[0].count_nonzero() == len(points)  # nobody is anybody's neighbour
+
+
 @every_instruction_set
 @pytest.mark.parametrize("sigma_rgb", [0.1, 1e-3, 1e-9])
 def test_tiny_bandwidths_in_float32(sigma_rgb, instruction_set):
@@ -148,7 +195,7 @@ def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
     """Threads that are done with one image help with another, here in two groups of channels."""
     torch.manual_seed(0)
     images, values = photo(150, 160, batch=5), torch.rand(5, 40, 150, 160)
-    images[1] = 100.0  # few lattice points
+    images[0] = 100.0  # few lattice points, whose coordinates are close together
     images[3] = 255 * torch.rand(3, 150, 160)  # many
     threads(1)
     alone = [

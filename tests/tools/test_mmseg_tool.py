@@ -20,7 +20,6 @@ from tools.mmseg_tool import (
     look_at_checkpoint,
     look_for_checkpoint,
     look_for_data,
-    look_for_shared_names,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -197,19 +196,23 @@ def test_a_list_without_a_photo_is_told(tmp_path):
             look_for_data(config, ("train_dataloader",))
 
 
-def test_predictions_that_would_share_a_file_are_refused(tmp_path, capsys):
+def test_predictions_that_would_share_a_file_are_refused(tmp_path):
     for name in ("a/x.png", "b/x.png", "y.png"):
-        for folder in ("images", "scribbles"):
+        for folder in ("images", "masks"):
             write_photo(tmp_path / folder / name)
-    data = dict(
-        type="ScribbleDataset", data_root=str(tmp_path), metainfo=dict(classes=("ground", "leaf"))
+    network = write_network(tmp_path)
+    config = Config.fromfile(network.config)
+    config.test_dataloader = dict(
+        dataset=dict(
+            type="ScribbleDataset",
+            data_root=str(tmp_path),
+            labels="mask",
+            metainfo=dict(classes=("ground", "leaf")),
+        )
     )
-    config = Config(dict(test_dataloader=dict(dataset=data)))
-    with pytest.raises(SystemExit):
-        look_for_shared_names(config)
-    assert "2 images to test on are named x" in capsys.readouterr().err
-    (tmp_path / "scribbles" / "b" / "x.png").unlink()
-    look_for_shared_names(config)
+    config.dump(network.config)
+    process = run("test.py", *network[:2], "--out", "predictions", cwd=tmp_path)
+    check_message(process, "2 images to test on are named x", "leave out --out")
 
 
 @pytest.mark.parametrize(
