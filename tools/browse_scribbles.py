@@ -13,7 +13,6 @@ tools/predict.py writes it, can stand between the scribbles and the masks:
 
 import argparse
 import contextlib
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from rich import box, print
 from rich.progress import track
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 from mmseg_rloss.command_line import (
     add_label_options,
     at_least,
@@ -40,7 +38,7 @@ from mmseg_rloss.datasets.config_data import LabelMaps, data_of
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
 from mmseg_rloss.datasets.image_folder import files_by_id, only_image
-from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette
+from mmseg_rloss.datasets.label_png import UNLABELLED, full_palette
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
     LABEL_FOLDERS,
@@ -49,14 +47,14 @@ from mmseg_rloss.datasets.pascal_scribble import (
     find_id_list,
 )
 from mmseg_rloss.datasets.photo import photo_size
-from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels, read_photo
+from mmseg_rloss.visualization import SCRIBBLES, class_legend, draw_sheet, photo_row, read_photo
 
 Labels = tuple[np.ndarray, np.ndarray]  # and their colours, as read_label_png returns them
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         data = data_of_config(args) if is_config(args.root) else data_of_folder(args)
@@ -184,36 +182,23 @@ def labels_of_photo(data: Data, name: str) -> tuple[Labels | None, Labels | None
 
 
 def read_labels(maps: LabelMaps | None, name: str, size: tuple[int, int]) -> Labels | None:
-    return fitting(maps, name, size) if maps and maps.path(name).exists() else None
-
-
-def fitting(maps: LabelMaps, name: str, size: tuple[int, int]) -> Labels:
-    """A label map of the size of its photo."""
-    labels, colours = maps.read(name)
-    if labels.shape != size:
-        path = maps.path(name)
-        raise ValueError(f"{path}: {labels.shape}, but its photo has {size} (height, width)")
-    return labels, colours
+    return maps.read(name, size) if maps and maps.path(name).exists() else None
 
 
 class Colours:
     """One colour for each label of a sheet: the config's, or that of the first file to show it."""
 
     def __init__(self, palette: np.ndarray | None) -> None:
-        self.palette = voc_palette()
+        self.palette = full_palette(palette)  # (256, 3)
         self.seen: set[int] = set()
-        self._fixed = 0
-        if palette is not None:
-            self._fixed = len(palette)
-            self.palette[: self._fixed] = palette
+        self._fixed = 0 if palette is None else len(palette)
 
-    def of(self, labels: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """The palette (256, 3) to draw labels by, whose file has a palette of its own."""
+    def add(self, labels: np.ndarray, own: np.ndarray) -> None:
+        """Give the labels of a file with a palette of its own their colours."""
         for label in set(np.unique(labels).tolist()) - self.seen - {UNLABELLED}:
             self.seen.add(label)
             if label >= self._fixed:
                 self.palette[label] = own[label]
-        return self.palette
 
 
 def pictures(
@@ -222,19 +207,13 @@ def pictures(
     """The row of a photo in the contact sheet."""
     photo = read_photo(data.photo(name))
     size = photo.shape[:2]
-    row = {"photo": photo}
-    if scribbles := read_labels(data.scribbles, name, size):
-        pale = photo // 2 + 127  # dark colours show on it
-        row["scribbles"] = overlay_labels(pale, scribbles[0], colours.of(*scribbles), opacity=1)
-    for title, folder in args.predictions:
-        row[title] = overlay(photo, fitting(LabelMaps(folder), name, size), colours)
-    if mask := read_labels(data.masks, name, size):
-        row["mask"] = overlay(photo, mask, colours)
-    return row
-
-
-def overlay(photo: np.ndarray, labels: Labels, colours: Colours) -> np.ndarray:
-    return overlay_labels(photo, labels[0], colours.of(*labels), clear_black=True)
+    maps = {SCRIBBLES: read_labels(data.scribbles, name, size)}
+    maps |= {title: LabelMaps(folder).read(name, size) for title, folder in args.predictions}
+    maps["mask"] = read_labels(data.masks, name, size)
+    present = {title: labels for title, labels in maps.items() if labels is not None}
+    for labels in present.values():
+        colours.add(*labels)
+    return photo_row(photo, {title: of[0] for title, of in present.items()}, colours.palette)
 
 
 def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
@@ -309,7 +288,7 @@ def title_and_folder(text: str) -> tuple[str, Path]:
     return title, Path(folder)
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -340,7 +319,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_label_options(parser, "scribbles")
     add_label_options(parser, "masks", prefix="mask-")
     args = parser.parse_args(argv)
-    titles = ["photo", "scribbles", "mask", *(title for title, _ in args.predictions)]
+    titles = ["photo", SCRIBBLES, "mask", *(title for title, _ in args.predictions)]
     if len(set(titles)) < len(titles):
         parser.error("argument --predictions: two columns would share a title")
     return args

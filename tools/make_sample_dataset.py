@@ -9,8 +9,7 @@ is made for.
 import argparse
 import json
 import shutil
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +18,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from mmseg_rloss.command_line import (
-    at_least,
-    output_folder,
-    say,
-)
+from mmseg_rloss.command_line import at_least, output_folder, say
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 
 SCRIBBLED_SHARE = 0.023  # of a region; strokes end later than asked for, near 0.03
@@ -280,7 +274,7 @@ def is_complete(out: Path, recipe: dict) -> bool:
     )
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -306,7 +300,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     out = args.out
     recipe = {key: value for key, value in vars(args).items() if key != "out"}

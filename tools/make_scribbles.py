@@ -12,13 +12,12 @@ with --points. The same seed gives the same scribbles, however many masks there 
 
 import argparse
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 from mmseg_rloss.command_line import (
     add_label_options,
     at_least,
@@ -35,7 +34,7 @@ from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png, write_lab
 from mmseg_rloss.datasets.scribbles import draw_points, draw_scribbles
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         maps, names, out = of_config(args) if args.masks.suffix == ".py" else of_folder(args)
@@ -104,7 +103,7 @@ def of_config(args: argparse.Namespace) -> tuple[LabelMaps, list[str], Path]:
     return maps, [f"{name}{maps.suffix}" for name in names], out
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -14,6 +14,7 @@ import importlib.util
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from urllib.error import URLError
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
 DATALOADERS = {
     "train.py": ("train_dataloader", "val_dataloader"),
@@ -31,8 +31,13 @@ DATALOADERS = {
 USAGE_ERROR = 2
 
 
-def run(name: str) -> None:
-    """Run MMSegmentation's tool of that file name on the arguments of the command line."""
+def run(name: str, argv: Sequence[str] | None = None) -> None:
+    """Run MMSegmentation's tool of that file name on the arguments, or those of the command line.
+
+    The tool reads them from there itself.
+    """
+    if argv is not None:
+        sys.argv[1:] = argv
     tool = load_tool(name)
     from mmengine.device import get_device
 
@@ -69,8 +74,10 @@ def run(name: str) -> None:
 def load_tool(name: str) -> ModuleType:
     try:
         import mmseg
+
+        import mmseg_rloss  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name not in ("mmseg", "mmcv", "mmengine", "torch"):
+        if error.name not in ("mmseg", "mmcv", "mmengine", "torch", "mmseg_rloss"):
             raise
         stop(
             f"{error.name} is not installed for {sys.executable}. `make setup` installs all that "

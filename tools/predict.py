@@ -13,14 +13,13 @@ the logits, float16 (classes, height, width).
 """
 
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
@@ -48,7 +47,7 @@ REFINING_SEGMENTORS = {
 }
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     photos = find_photos(args.photos, args.out)
     if not photos:
@@ -139,7 +138,7 @@ def file(out: Path, *parts: str) -> Path:
     return path
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Show the loss of predictions over all pixels: its value, and its gradient for each class present.
+"""Show the regularized loss of predictions: its value, and its gradient for each class present.
 
     python tools/visualize_densecrf.py CONFIG CHECKPOINT IMAGE ... --out pictures/
 
@@ -26,8 +26,7 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +35,6 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
 # isort: split
@@ -54,9 +52,10 @@ from mmseg_rloss.command_line import (
     stop_if_any,
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
+from mmseg_rloss.datasets.config_data import LabelMaps
 from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.image_folder import files_by_id
-from mmseg_rloss.datasets.label_png import read_label_png, voc_palette
+from mmseg_rloss.datasets.label_png import voc_palette
 from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
@@ -67,7 +66,7 @@ from mmseg_rloss.visualization import draw_densecrf, read_photo
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     source = SavedScores(args.scores) if args.scores else Network(*args.model, args.losses)
@@ -184,18 +183,12 @@ def names_of(count: int) -> list[str]:
 
 def read_labels(args: argparse.Namespace, name: str, image: Tensor) -> Tensor:
     """(H, W) of the photo."""
-    path = args.labels / f"{name}.png"
+    maps = LabelMaps(args.labels, ".png", args.ignore_index, args.reduce_zero_label)
     try:
-        labels = torch.from_numpy(
-            read_label_png(path, args.ignore_index, args.reduce_zero_label)[0]
-        )
+        labels, _ = maps.read(name, tuple(image.shape[1:]))
     except (OSError, ValueError) as error:
-        raise ValueError(f"--labels: {path} is no label map: {error}") from None
-    if labels.shape != image.shape[1:]:
-        raise ValueError(
-            f"--labels: {path} is {tuple(labels.shape)}, but its photo {tuple(image.shape[1:])}."
-        )
-    return labels
+        raise ValueError(f"--labels: {error}") from None
+    return torch.from_numpy(labels)
 
 
 def to_probabilities(scores: Tensor) -> Tensor:
@@ -233,7 +226,7 @@ def vary(loss: EnergyLayer, args: argparse.Namespace) -> list[EnergyLayer]:
     return losses
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

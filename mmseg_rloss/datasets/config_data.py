@@ -31,13 +31,20 @@ class LabelMaps(NamedTuple):
         """The file of an image's id."""
         return self.folder / f"{name}{self.suffix}"
 
-    def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, name: str, size: tuple[int, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Labels as the network gets them, uint8 (H, W), and their colours, as read_label_png.
 
+        Args:
+            name: The id of an image.
+            size: Its height and width, which the labels must have.
+
         Raises:
-            OSError, ValueError: As read_label_png.
+            OSError, ValueError: As read_label_png, or the labels have another size.
         """
         labels, colours = read_label_png(self.path(name), self.ignore_index, self.reduce_zero_label)
+        if size is not None and labels.shape != size:
+            path = self.path(name)
+            raise ValueError(f"{path}: {labels.shape}, but its photo has {size} (height, width)")
         if not self.label_map:
             return labels, colours
         mapping, mapped = np.arange(256, dtype=np.uint8), colours.copy()

@@ -30,6 +30,18 @@ def voc_palette() -> np.ndarray:
     return palette
 
 
+def full_palette(palette: np.ndarray | None = None) -> np.ndarray:
+    """A colour for every label: those of a palette (K, 3), and VOC's for the others.
+
+    Returns:
+        np.ndarray: uint8 of shape (256, 3), RGB.
+    """
+    colours = voc_palette()
+    if palette is not None:
+        colours[: len(palette)] = palette
+    return colours
+
+
 def write_label_png(
     labels: np.ndarray, path: str | Path, palette: np.ndarray | None = None
 ) -> None:
@@ -43,11 +55,8 @@ def write_label_png(
         palette (np.ndarray): uint8 of shape (K, 3), RGB, the colours of the first K labels; the
             others keep VOC's, as all of them do without it.
     """
-    colours = voc_palette()
-    if palette is not None:
-        colours[: len(palette)] = palette
     image = Image.fromarray(labels)
-    image.putpalette(colours.tobytes())
+    image.putpalette(full_palette(palette).tobytes())
     unfinished = Path(path).with_suffix(".unfinished")
     image.save(unfinished, format="PNG")
     unfinished.replace(path)

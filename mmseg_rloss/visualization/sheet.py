@@ -8,6 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
+from .overlay import overlay_labels
+
+SCRIBBLES = "scribbles"  # the title of their column
+
 COLUMN_WIDTH = 2.1  # inches
 TITLE_HEIGHT = 0.3
 LEGEND_WIDTH = 1.3  # of an entry
@@ -40,6 +44,26 @@ def draw_sheet(
     if legend:
         draw_legend(figure, legend)
     return figure
+
+
+def photo_row(
+    photo: np.ndarray, labels: Mapping[str, np.ndarray], palette: np.ndarray
+) -> dict[str, np.ndarray]:
+    """A row of :func:`draw_sheet`: a photo, and its label maps over it.
+
+    Args:
+        photo: uint8 (H, W, 3), RGB.
+        labels: Label maps (H, W) by the title of their column. Those of the title "scribbles" are
+            drawn over a pale photo, on which dark colours show.
+        palette: uint8 (256, 3), RGB.
+    """
+    row = {"photo": photo}
+    for title, of_column in labels.items():
+        if title == SCRIBBLES:
+            row[title] = overlay_labels(photo // 2 + 127, of_column, palette, opacity=1)
+        else:
+            row[title] = overlay_labels(photo, of_column, palette, clear_black=True)
+    return row
 
 
 def bare_axes(axes: Sequence[Axes]) -> None:

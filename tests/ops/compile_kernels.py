@@ -8,10 +8,8 @@ compiled its kernel. A target is printed when all is compiled for it.
 
 import os
 import sys
-from pathlib import Path
 
 os.environ.pop("TRITON_INTERPRET", None)
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 from triton.backends.compiler import GPUTarget

@@ -11,6 +11,21 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmseg_rloss.comparison.report import spread, table
+from mmseg_rloss.comparison.scores import (
+    TRIMAP_WIDTHS,
+    Areas,
+    distance_to_boundary,
+    seconds_per_iteration,
+)
+from mmseg_rloss.comparison.training import take_warmup
+from mmseg_rloss.comparison.variants import (
+    ComparisonError,
+    look_at_masks,
+    losses_to_compare,
+    vary,
+)
+from mmseg_rloss.datasets import DatasetFilesError
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.engine import ChannelsLastHook, ProvideImagesHook
 from mmseg_rloss.models import DenseCRFLoss
@@ -32,11 +47,10 @@ def test_the_variants_differ_in_losses_and_labels():
     config = load()
     config.regularized_losses = dict(gated=GATED)
     config.custom_hooks.append(dict(type="ChannelsLastHook"))
-    losses = compare_losses.losses_to_compare(config, None)
-    losses |= compare_losses.losses_to_compare(config, ["gated"])
+    losses = losses_to_compare(config, None)
+    losses |= losses_to_compare(config, ["gated"])
     variants = {
-        name: compare_losses.vary(config, name, losses.get(name), seed=3)
-        for name in ("ce", *losses, "mask")
+        name: vary(config, name, losses.get(name), seed=3) for name in ("ce", *losses, "mask")
     }
     types = {
         name: [loss.type for loss in varied.model.decode_head.loss_decode]
@@ -59,28 +73,29 @@ def test_the_variants_differ_in_losses_and_labels():
 def test_a_loss_that_the_config_lacks_is_named():
     config = load()
     config.regularized_losses = dict(gated=GATED)
-    with pytest.raises(SystemExit, match="--losses: no loss of the name gate: .* has gated in"):
-        compare_losses.losses_to_compare(config, ["gated", "gate"])
+    with pytest.raises(ComparisonError, match="--losses: no loss of the name gate: .* has gated"):
+        losses_to_compare(config, ["gated", "gate"])
     config.model.decode_head.loss_decode.pop()
-    with pytest.raises(SystemExit, match="lists no loss over all pixels"):
-        compare_losses.losses_to_compare(config, None)
+    with pytest.raises(ComparisonError, match="lists no regularized loss"):
+        losses_to_compare(config, None)
 
 
 def test_distance_to_boundary_counts_pixels_from_the_nearest_change_of_label():
     mask = np.zeros((3, 8), int)
     mask[:, 3:] = 5
-    assert compare_losses.distance_to_boundary(mask)[1].tolist() == [3, 2, 1, 1, 2, 3, 4, 5]
-    assert np.isinf(compare_losses.distance_to_boundary(np.zeros((3, 3), int))).all()
+    assert distance_to_boundary(mask)[1].tolist() == [3, 2, 1, 1, 2, 3, 4, 5]
+    assert np.isinf(distance_to_boundary(np.zeros((3, 3), int))).all()
 
 
-def test_class_iou_is_intersection_over_union():
-    truth = np.array([0, 0, 0, 1, 1, 1, 1, 1])
-    prediction = np.array([0, 0, 1, 1, 1, 1, 0, 0])
-    confusion = np.zeros((3, 3), int)
-    np.add.at(confusion, (truth, prediction), 1)
-    iou = compare_losses.class_iou(confusion)
+def test_rates_are_shares_of_the_areas_that_are_counted():
+    areas = Areas(num_classes=3)
+    areas.add(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
+    areas.add(np.array([1, 1, 0, 0], np.uint8), np.array([1, 1, 1, 1], np.uint8))
+    areas.add(np.array([], int), np.array([], int))  # an image without a boundary
+    iou, accuracy = areas.rates()
     assert iou[:2].tolist() == [100 * 2 / 5, 100 * 3 / 6]
-    assert np.isnan(iou[2]), "a class that nowhere occurs has no IoU"
+    assert accuracy[:2].tolist() == pytest.approx([100 * 2 / 3, 100 * 3 / 5])
+    assert np.isnan(iou[2]) and np.isnan(accuracy[2]), "a class that nowhere occurs has no rates"
 
 
 def result(miou: float) -> dict:
@@ -88,7 +103,7 @@ def result(miou: float) -> dict:
         "mIoU": miou,
         "mAcc": miou + 10,
         "class_IoU": {"background": 90.0, "boat": 2 * miou - 90},
-        "trimap_mIoU": {str(width): miou - 10 for width in compare_losses.TRIMAP_WIDTHS},
+        "trimap_mIoU": {str(width): miou - 10 for width in TRIMAP_WIDTHS},
         "seconds_per_iteration": 0.5,
     }
 
@@ -96,7 +111,7 @@ def result(miou: float) -> dict:
 def test_the_table_gives_mean_spread_and_the_share_of_the_gap_closed():
     scores = {"ce": (60, 62), "densecrf": (66, 68), "other": (60, 60), "mask": (70, 72)}
     results = {name: dict(enumerate(map(result, values))) for name, values in scores.items()}
-    lines = list(compare_losses.table(results))
+    lines = list(table(results))
     assert lines[0] == "| seeds 0 1 | cross entropy | + DenseCRF | + other | full masks |"
     assert "| mIoU | 61.0 ± 1.4 | 67.0 ± 1.4 | 60.0 ± 0.0 | 71.0 ± 1.4 |" in lines
     assert "| mIoU, seed 1 | 62.0 | 68.0 | 60.0 | 72.0 |" in lines
@@ -178,28 +193,28 @@ def test_a_loss_may_stand_by_itself_and_without_a_name():
     crf.pop("loss_name", None)
     config.model.decode_head.loss_decode = crf
     config.pop("custom_hooks")
-    losses = compare_losses.losses_to_compare(config, None)
+    losses = losses_to_compare(config, None)
     assert list(losses) == ["densecrf"]
     for variant, types in (("densecrf", ["DenseCRFLoss"]), ("mask", [])):
-        varied = compare_losses.vary(config, variant, losses.get(variant), seed=0)
+        varied = vary(config, variant, losses.get(variant), seed=0)
         assert [loss.type for loss in varied.model.decode_head.loss_decode] == types
     config.model.decode_head.loss_decode = dict(type="CrossEntropyLoss")
-    with pytest.raises(SystemExit, match="lists no loss over all pixels"):
-        compare_losses.losses_to_compare(config, None)
+    with pytest.raises(ComparisonError, match="lists no regularized loss"):
+        losses_to_compare(config, None)
     config.model.decode_head.pop("loss_decode")
-    with pytest.raises(SystemExit, match="lists no loss over all pixels"):
-        compare_losses.losses_to_compare(config, None)
+    with pytest.raises(ComparisonError, match="lists no regularized loss"):
+        losses_to_compare(config, None)
     config.model.decode_head.loss_decode = dict(type="NoSuchLoss")
-    with pytest.raises(SystemExit, match="NoSuchLoss, which is no loss that is registered"):
-        compare_losses.losses_to_compare(config, None)
+    with pytest.raises(ComparisonError, match="NoSuchLoss, which is no registered loss"):
+        losses_to_compare(config, None)
 
 
 def test_types_may_be_classes():
     config = load()
     config.model.decode_head.loss_decode[1].type = DenseCRFLoss
     config.custom_hooks = [dict(type=ProvideImagesHook), dict(type=ChannelsLastHook)]
-    assert list(compare_losses.losses_to_compare(config, None)) == ["densecrf"]
-    hooks = compare_losses.vary(config, "ce", None, seed=0).custom_hooks
+    assert list(losses_to_compare(config, None)) == ["densecrf"]
+    hooks = vary(config, "ce", None, seed=0).custom_hooks
     assert [hook.type for hook in hooks] == [ChannelsLastHook]
 
 
@@ -207,12 +222,12 @@ def test_a_line_of_the_log_that_broke_off_does_no_harm(tmp_path):
     (tmp_path / "now" / "vis_data").mkdir(parents=True)
     lines = [json.dumps(dict(loss=1.0, time=time)) + "\n" for time in (0.5, 0.25, 1.0)]
     (tmp_path / "now/vis_data/scalars.json").write_text("".join(lines) + '{"loss": 1.0, "ti')
-    assert compare_losses.seconds_per_iteration(tmp_path) == 0.5
+    assert seconds_per_iteration(tmp_path) == 0.5
 
 
 def test_a_training_too_short_for_the_log_has_no_speed(tmp_path):
-    assert np.isnan(compare_losses.seconds_per_iteration(tmp_path))
-    assert compare_losses.spread([np.nan, np.nan], 3) == "-"
+    assert np.isnan(seconds_per_iteration(tmp_path))
+    assert spread([np.nan, np.nan], 3) == "-"
 
 
 def test_a_warm_up_that_broke_off_is_not_taken(tmp_path):
@@ -224,10 +239,10 @@ def test_a_warm_up_that_broke_off_is_not_taken(tmp_path):
     torch.save(dict(weight=torch.zeros(9)), warm / "iter_1.pth")
     whole = (warm / "iter_1.pth").read_bytes()
     (warm / "iter_1.pth").write_bytes(whole[:-100])
-    compare_losses.take_warmup(config, warm, folder)
+    take_warmup(config, warm, folder)
     assert list(folder.iterdir()) == []
     (warm / "iter_1.pth").write_bytes(whole)
-    compare_losses.take_warmup(config, warm, folder)
+    take_warmup(config, warm, folder)
     assert (folder / "last_checkpoint").read_text() == str(folder / "iter_1.pth")
 
 
@@ -280,5 +295,5 @@ def test_masks_that_cannot_be_evaluated_on_end_it_before_a_training(tmp_path):
     write_label_png(np.full((20, 28), 3, np.uint8), tmp_path / "labels" / "0.png")
     config = Config(training_config(tmp_path, tmp_path / "work"))
     config.val_dataloader = config.train_dataloader
-    with pytest.raises(SystemExit, match=r"0\.png: label 3, which is none of the 3 classes"):
-        compare_losses.look_at_masks(config)
+    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is none of the 3 classes"):
+        look_at_masks(config)
