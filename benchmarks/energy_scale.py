@@ -37,7 +37,6 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
 from mmseg_rloss.ops import bilateral_filter, densecrf_loss
 

@@ -41,8 +41,7 @@ from mmseg_rloss.ops import (
     scaled_probabilities,
     set_num_threads,
 )
-from mmseg_rloss.ops.backends.native import lattice as native
-from mmseg_rloss.ops.backends.reference import lattice as reference
+from mmseg_rloss.ops.profiling import filter_stages, use_backend
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared/voc_animals/JPEGImages"
 SIGMA_RGB = 15.0
@@ -162,10 +161,8 @@ def sigma_xy(size: int) -> float:
 def run_native(case: Case, threads: int) -> dict[str, float]:
     """Build the lattice of a case and filter on it; returns the seconds of each stage."""
     set_num_threads(threads)
-    lattice = native.build(case.image, SIGMA_RGB, sigma_xy(case.image.shape[-1])).native
-    values, result = case.values.flatten(2).numpy(), case.result.flatten(2).numpy()
-    lattice.filter(values, result, "both", threads, native.instruction_sets()[-1])
-    return lattice.stage_seconds()
+    sigmas = SIGMA_RGB, sigma_xy(case.image.shape[-1])
+    return filter_stages(case.image, case.values, *sigmas, case.result)
 
 
 def run_memcpy(case: Case, spare: Tensor) -> None:
@@ -197,9 +194,8 @@ def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times
     for _ in range(min(options.repeats, 3)):
         image, values, _ = next(cases)[0]
         sigmas = SIGMA_RGB, sigma_xy(size)
-        built, lattice = timed(time.thread_time, reference.build, image, *sigmas)
-        filtered, _ = timed(time.thread_time, reference.filter, lattice, values, "both")
-        twin = built + filtered
+        with use_backend("reference"):
+            twin, _ = timed(time.thread_time, bilateral_filter, image, values, *sigmas)
         times.setdefault("plain PyTorch", []).append(twin)
     return times
 

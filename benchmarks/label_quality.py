@@ -34,8 +34,8 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss import provide_images
+from mmseg_rloss.datasets.label_png import UNLABELLED
 from mmseg_rloss.models import SelfLabelLoss
-from mmseg_rloss.ops.segmentation import UNLABELLED
 from mmseg_rloss.ops.self_labels import soft_labels
 
 WAYS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from mmseg_rloss.ops.backends.native.lattice import instruction_sets
+from mmseg_rloss.ops.profiling import instruction_sets
 
 
 def machine_and_date() -> dict[str, str]:

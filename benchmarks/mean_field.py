@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from unittest import mock
 
 import numpy as np
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import dense_crf_inference, set_num_threads
-from mmseg_rloss.ops.backends import native, reference
+from mmseg_rloss.ops.profiling import use_backend
 
 try:
     from pydensecrf import densecrf as pydensecrf
@@ -110,7 +109,7 @@ def measure(photos: list[Tensor], options: argparse.Namespace) -> dict[str, list
 
 
 def run_twin(image: Tensor, probabilities: Tensor, iterations: int) -> Tensor:
-    with mock.patch.object(native.mean_field, "infer", reference.mean_field.infer):
+    with use_backend("reference", "mean_field"):
         return dense_crf_inference(image, probabilities, iterations)
 
 

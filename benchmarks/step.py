@@ -57,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", type=Path, help="of a network with a loss over all pixels")
+    parser.add_argument("config", type=Path, help="of a network with a regularized loss")
     parser.add_argument("--repeats", type=int, default=20, help="batches (default: 20)")
     add_options(parser)
     return parser.parse_args()
@@ -70,7 +70,7 @@ def measure(config: Config, repeats: int) -> dict[str, list[float]]:
     optimizer = build_optim_wrapper(model, config.optim_wrapper)
     losses = [loss for loss in model.modules() if isinstance(loss, RegularizedLoss)]
     if not losses:
-        raise SystemExit("config must list a loss over all pixels in loss_decode of a head")
+        raise SystemExit("config must list a regularized loss in loss_decode of a head")
     variants = {ALONE: None} | {loss.loss_name: loss for loss in losses}
     times = {name: [] for name in variants}
     dataset = DATASETS.build(config.train_dataloader.dataset)

@@ -103,6 +103,7 @@ def distance_to_boundary(mask: np.ndarray) -> np.ndarray:
 def seconds_per_iteration(folder: Path) -> float:
     """The median over the lines of the training's log; NaN if it was too short for a line."""
     logs = folder.glob("*/vis_data/scalars.json")
-    lines = [line for log in logs for line in log.open(encoding="utf-8") if line.endswith("}\n")]
-    times = [entry["time"] for entry in map(json.loads, lines) if "loss" in entry]
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").split("\n")]
+    entries = [json.loads(line) for line in lines if line.endswith("}")]
+    times = [entry["time"] for entry in entries if "loss" in entry]
     return median(times) if times else math.nan

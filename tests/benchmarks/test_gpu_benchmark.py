@@ -22,8 +22,8 @@ def bare_tree(tmp_path):
 
 
 def run(tree, *options):
-    script = tree / "benchmarks" / "gpu.py"
-    command = [sys.executable, script, "--device", "cpu", "--json", tree / "gpu.json", *options]
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu"]
+    command += ["--json", tree / "gpu.json", *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tree)
     report = json.loads((tree / "gpu.json").read_text()) if (tree / "gpu.json").exists() else None
     return done, report
@@ -71,8 +71,8 @@ def test_times_nothing_where_the_filter_is_wrong(bare_tree):
 
 
 def test_says_what_to_do_without_a_gpu(bare_tree):
-    script = bare_tree / "benchmarks" / "gpu.py"
     hidden = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=hidden)
+    command = [sys.executable, "-m", "benchmarks.gpu"]
+    done = subprocess.run(command, capture_output=True, text=True, env=hidden, cwd=bare_tree)
     assert done.returncode == 1
     assert "--device cpu" in done.stderr

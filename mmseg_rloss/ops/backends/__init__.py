@@ -6,17 +6,53 @@ Every backend is a package with the same modules: ``lattice``, ``mean_field`` an
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import torch
 
 from . import native, reference
 
+PARTS = ("lattice", "probabilities", "mean_field")
+
+_replaced: dict[str, ModuleType] = {}  # by part
+
+
+def available() -> dict[str, ModuleType]:
+    """The backends that can run here, by name."""
+    from . import triton
+
+    found = {"reference": reference}
+    found |= {"native": native} if native.is_available() else {}
+    return found | ({"triton": triton} if triton.is_available() else {})
+
 
 def select(device: torch.device) -> ModuleType:
-    """The fastest backend for tensors on ``device``."""
+    """The fastest backend for tensors on ``device``, or what :func:`replaced` has put there."""
+    if not _replaced:
+        return _fastest(device)
+    mixed = ModuleType("replaced")
+    for part in PARTS:
+        setattr(mixed, part, _replaced.get(part) or getattr(_fastest(device), part))
+    return mixed
+
+
+@contextlib.contextmanager
+def replaced(name: str, parts: Sequence[str]) -> Iterator[None]:
+    """Take parts of another available backend within the context, in all threads."""
+    before = dict(_replaced)
+    _replaced.update({part: getattr(available()[name], part) for part in parts})
+    try:
+        yield
+    finally:
+        _replaced.clear()
+        _replaced.update(before)
+
+
+def _fastest(device: torch.device) -> ModuleType:
     if device.type == "cuda":  # ROCm's devices go by that name
         from . import triton  # not above: where it is installed, it takes half a second
 
