@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional as F
@@ -18,14 +19,14 @@ from torch.nn import functional as F
 from mmseg_rloss.ops import densecrf_loss
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bands", type=int, default=100)
     parser.add_argument("--size", type=int, default=256, help="square side in pixels")
     parser.add_argument("--classes", type=int, default=8)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
 
     torch.manual_seed(0)
     size = options.size, options.size

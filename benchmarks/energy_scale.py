@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -31,9 +30,8 @@ import cv2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from rich.console import Console
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -63,8 +61,8 @@ PUBLISHED = Setting(crop=513, scale_factor=0.5, sigma_rgb=15, sigma_xy=100)
 PUBLISHED_WEIGHT = 1.5e-9
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     masks = sorted((args.data / "SegmentationClassAug").glob("*.png"))
     scribbled = [m for m in masks if (args.data / "pascal_2012_scribble" / m.name).exists()]
     names = [mask.stem for mask in scribbled[:: args.every][: args.count]]
@@ -73,14 +71,18 @@ def main() -> None:
     grid = settings(args)
     measured = {setting: measure(setting, args.data, names) for setting in track(grid, "Settings")}
     rows = list(table_rows(measured))
-    show(rows, len(names))
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=2))
+    report = Report()
+    report.keep("settings", rows)
+    report.table("energy_scale", list(rows[0]), map(cells, rows), f"Median of {len(names)} photos")
+    for name in ("plain", "normalized"):
+        values = [row[name] for row in rows]
+        report.say(f"{name}: the largest is {max(values) / min(values):.3g} times the smallest.")
+    report.write(args.json)
     if args.plot:
         draw(rows).savefig(args.plot, dpi=150)
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,7 +97,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--sigmas-xy", type=float, nargs="+", default=[20, 50, 100, 200])
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     parser.add_argument("--plot", type=Path, help="also draw the gradients to this file")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def settings(args: argparse.Namespace) -> list[Setting]:
@@ -184,20 +186,18 @@ def table_rows(measured: dict[Setting, dict[str, float]]) -> Iterator[dict[str, 
         }
 
 
-def show(rows: list[dict], num_photos: int) -> None:
-    table = Table(title=f"Median of {num_photos} photos")
-    for name in rows[0]:
-        table.add_column(name.removesuffix("_factor"), justify="right", no_wrap=True)
-    for row in rows:
-        cells = [f"{row[name]:g}" for name in (*Setting._fields, "pixels")]
-        cells += [f"{row[name]:.3g}" for name in ("mass", "weight", "plain", "normalized")]
-        table.add_row(*cells)
-    for name in ("plain", "normalized"):
-        values = [row[name] for row in rows]
-        table.caption = (table.caption or "") + (
-            f"{name}: the largest is {max(values) / min(values):.3g} times the smallest. "
-        )
-    Console(width=110).print(table)  # in a log, too
+def cells(row: dict[str, float]) -> list[str]:
+    """A row as the table shows it."""
+    numbers = {name: f"{row[name]:g}" for name in Setting._fields}
+    numbers |= {name: f"{row[name]:,.0f}" for name in ("pixels", "mass")}
+    numbers |= {name: powers(row[name]) for name in ("weight", "plain")}
+    return [*numbers.values(), f"{row['normalized']:.2f}"]
+
+
+def powers(number: float) -> str:
+    """Two digits and the power of ten, such as 1.5e-9."""
+    digits, _, exponent = f"{number:.1e}".partition("e")
+    return f"{digits}e{int(exponent)}"
 
 
 def draw(rows: list[dict]) -> Figure:

@@ -1,6 +1,6 @@
 """What filter and loss cost on the CPU: stages, the floor of a copy, threads, from the logits.
 
-    python benchmarks/filter.py --json filter.json
+    python benchmarks/filter.py --data FOLDER --json filter.json
 
 The floor is the time of memcpy for the image and the values on one thread. Filter, twin and memcpy
 take turns on the same sets of images, values and results, which together are several times larger
@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import math
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
 import torch
-from machine import machine_and_date
+from photos import add_options, load_photos, to_tensor
 from PIL import Image
-from rich.console import Console
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
-from torch.nn import functional as F
 
 from mmseg_rloss.ops import (
     DenseCRFLoss,
@@ -43,7 +40,6 @@ from mmseg_rloss.ops import (
 )
 from mmseg_rloss.ops.profiling import filter_stages, use_backend
 
-PHOTOS = Path(__file__).resolve().parents[2] / "shared/voc_animals/JPEGImages"
 SIGMA_RGB = 15.0
 ROTATED_BYTES = 256 << 20  # several times the last-level cache
 LOSS = {"batch": 12, "size": 513, "classes": 21, "scale_factor": 0.5, "sigma_xy": 100.0}
@@ -67,59 +63,51 @@ class Case(NamedTuple):
 Times = dict[str, list[float]]  # milliseconds of every repetition
 
 
-def main() -> None:
-    options = parse_arguments()
-    console = Console(width=100)
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_args(argv)
     torch.set_num_threads(1)
-    photos = Photos(options.images)
-    report = machine_and_date()
-    console.print(f"{report['machine']}, {report['date']}; {photos.source}")
-    show = Show(console, report, photos)
+    photos = Photos(*load_photos(options.data))
+    report = Report()
+    report.say(photos.source)
 
     stages = {size: time_stages(photos, size, options) for size in options.sizes}
-    show.stages(stages, options)
+    report_stages(report, stages, photos, options)
     threads = {
         (batch, size): time_threads(photos, batch, size, options)
         for size in options.sizes
         for batch in (1, 2, 12)
     }
-    show.threads(threads, options)
-    show.loss(time_loss(photos, options), options)
-    show.linearity("pixels", [(size, options.channels) for size in LINEARITY_SIZES], photos)
-    show.linearity("channels", [(257, channels) for channels in LINEARITY_CHANNELS], photos)
-    show.memory([(*case, *peak_memory(*case)) for case in MEMORY_CASES])
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1))
+    report_threads(report, threads, photos, options)
+    report_loss(report, time_loss(photos, options), options)
+    pixels = [(size, options.channels) for size in LINEARITY_SIZES]
+    report_linearity(report, "pixels", pixels, photos)
+    channels = [(LINEARITY_SIZES[0], channels) for channels in LINEARITY_CHANNELS]
+    report_linearity(report, "channels", channels, photos)
+    report_memory(report, [(*case, *peak_memory(*case)) for case in MEMORY_CASES])
+    report.write(options.json)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=Path, nargs="*", help="photos; a few of VOC by default")
+    add_options(parser)
     parser.add_argument("--sizes", type=int, nargs="+", default=[257, 513], help="square sides")
     parser.add_argument("--channels", type=int, default=21, help="of the values")
     parser.add_argument("--threads", type=int, default=2, help="compared with one")
-    parser.add_argument("--repeats", type=int, default=30, help="of every measurement")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 class Photos:
-    """Real photos where there are any, else a drawn one, in any size."""
+    """Photos in any size, in batches that take turns."""
 
-    def __init__(self, paths: list[Path] | None) -> None:
-        paths = paths or sorted(PHOTOS.glob("*.jpg"))[:4]
-        self.source = f"{len(paths)} photos" if paths else "a drawn image"
-        self._photos = [Image.open(path).convert("RGB") for path in paths] or [self._draw()]
+    def __init__(self, photos: list[Image.Image], source: str) -> None:
+        self._photos, self.source = photos, source
 
     def batch(self, count: int, size: int, first: int = 0) -> Tensor:
         """Photos (count, 3, size, size) in 0-255."""
         chosen = (self._photos[i % len(self._photos)] for i in range(first, first + count))
-        photos = [photo.resize((size, size)) for photo in chosen]
-        pixels = [torch.frombuffer(bytearray(p.tobytes()), dtype=torch.uint8) for p in photos]
-        stacked = torch.stack(pixels).view(count, size, size, 3)
-        return stacked.permute(0, 3, 1, 2).float().contiguous()
+        return torch.cat([to_tensor(photo, size, size) for photo in chosen]).float()
 
     def rotation(self, count: int, size: int, channels: int) -> Iterator[list[Case]]:
         """Pairs of sets of buffers with the same photos, in turn, for ever."""
@@ -142,15 +130,6 @@ class Photos:
         """The mean over the batches of a rotation of the median of each."""
         period = min(self.period(count), len(times))
         return mean(median(times[i::period]) for i in range(period))
-
-    @staticmethod
-    def _draw() -> Image.Image:
-        """Smooth areas with edges and a little noise, as photos have them."""
-        torch.manual_seed(0)
-        coarse = torch.randint(0, 256, (1, 3, 9, 9)).float()
-        smooth = F.interpolate(coarse, size=(400, 400), mode="bicubic", align_corners=False)
-        noisy = (smooth + 2 * torch.randn_like(smooth)).clamp(0, 255).byte()
-        return Image.fromarray(noisy[0].permute(1, 2, 0).contiguous().numpy())
 
 
 def sigma_xy(size: int) -> float:
@@ -266,7 +245,7 @@ def peak_memory(size: int, channels: int) -> tuple[float, float]:
 
 
 def _peak_memory(size: int, channels: int) -> tuple[float, float]:
-    photos = Photos(None)
+    photos = Photos(*load_photos(None))
     image, values = photos.batch(1, size), torch.rand(1, channels, size, size)
     set_num_threads(1)
     bilateral_filter(image[..., :9, :9], values[..., :9, :9], SIGMA_RGB, 9.0)
@@ -281,81 +260,82 @@ def _status(name: str) -> int:
     return int(next(line for line in lines if line.startswith(name)).split()[1])  # kB
 
 
-class Show:
-    """Prints tables and keeps their figures for the JSON file."""
+def report_stages(
+    report: Report, cases: dict[int, Times], photos: Photos, options: argparse.Namespace
+) -> None:
+    report.keep("stages", cases)
+    columns = ["ms", *(f"{size}x{size}x{options.channels}" for size in cases)]
+    typical = {
+        size: {name: photos.typical(taken) for name, taken in times.items()}
+        for size, times in cases.items()
+    }
+    rows = [
+        [name, *(f"{times[name]:.2f}" for times in typical.values())]
+        for name in next(iter(typical.values()))
+    ]
+    ratios = (times["total"] / times["memcpy"] for times in typical.values())
+    rows.append(["total / memcpy", *(f"{ratio:.1f}" for ratio in ratios)])
+    report.table("stages", columns, rows, "The filter, one thread")
 
-    def __init__(self, console: Console, report: dict, photos: Photos) -> None:
-        self._console = console
-        self._report = report
-        self._photos = photos
 
-    def stages(self, cases: dict[int, Times], options: argparse.Namespace) -> None:
-        table = Table(
-            *("ms", *(f"{size}x{size}x{options.channels}" for size in cases)),
-            title="The filter, one thread",
-        )
-        rows, typical = list(next(iter(cases.values()))), self._photos.typical
-        for row in rows:
-            table.add_row(row, *(f"{typical(times[row]):.2f}" for times in cases.values()))
-        ratios = [typical(times["total"]) / typical(times["memcpy"]) for times in cases.values()]
-        table.add_row("total / memcpy", *(f"{ratio:.1f}" for ratio in ratios))
-        self._print(table, "stages", cases)
+def report_threads(
+    report: Report,
+    cases: dict[tuple[int, int], Times],
+    photos: Photos,
+    options: argparse.Namespace,
+) -> None:
+    named = {f"{batch} x {size}x{size}": times for (batch, size), times in cases.items()}
+    report.keep("threads", named)
+    rows = []
+    for (batch, _), (name, times) in zip(cases, named.items(), strict=True):
+        one, several = (photos.typical(times[number], batch) for number in times)
+        rows.append([name, f"{one:.1f}", f"{several:.1f}", f"{one / several:.2f}"])
+    columns = ["batch", "1 thread, ms", f"{options.threads} threads, ms", "times faster"]
+    report.table("threads", columns, rows, "Threads")
 
-    def threads(self, cases: dict[tuple[int, int], Times], options: argparse.Namespace) -> None:
-        table = Table(
-            "batch",
-            "1 thread, ms",
-            f"{options.threads} threads, ms",
-            "times faster",
-            title="Threads",
-        )
-        figures = {}
-        for (batch, size), times in cases.items():
-            one, several = (self._photos.typical(times[name], batch) for name in times)
-            name = f"{batch} x {size}x{size}"
-            table.add_row(name, f"{one:.1f}", f"{several:.1f}", f"{one / several:.2f}")
-            figures[name] = times
-        self._print(table, "threads", figures)
 
-    def loss(self, times: dict[str, Times], options: argparse.Namespace) -> None:
-        table = Table(
-            *("part", "ms", "ms of all processors", "share of the time by torch"),
-            title="The loss, forward and backward: "
-            f"{LOSS['batch']} x {LOSS['size']}x{LOSS['size']}x{LOSS['classes']}, "
-            f"scale {LOSS['scale_factor']}, {options.threads} threads",
-        )
-        wall, processors = (
-            {name: median(durations) for name, durations in clock.items()}
-            for clock in times.values()
-        )
-        by_torch = wall["by torch's softmax and scaling"]
-        for name in wall:
-            share = f"{wall[name] / by_torch:.2f}"
-            table.add_row(name, f"{wall[name]:.0f}", f"{processors[name]:.0f}", share)
-        self._print(table, "loss", times)
+def report_loss(report: Report, times: dict[str, Times], options: argparse.Namespace) -> None:
+    report.keep("loss", times)
+    wall, processors = (
+        {name: median(durations) for name, durations in clock.items()} for clock in times.values()
+    )
+    by_torch = wall["by torch's softmax and scaling"]
+    rows = [
+        [name, f"{wall[name]:.0f}", f"{processors[name]:.0f}", f"{wall[name] / by_torch:.2f}"]
+        for name in wall
+    ]
+    report.table(
+        "loss",
+        ["part", "ms", "ms of all processors", "share of the time by torch"],
+        rows,
+        "The loss, forward and backward: "
+        f"{LOSS['batch']} x {LOSS['size']}x{LOSS['size']}x{LOSS['classes']}, "
+        f"scale {LOSS['scale_factor']}, {options.threads} threads",
+    )
 
-    def linearity(self, what: str, cases: list[tuple[int, int]], photos: Photos) -> None:
-        table = Table("case", "ms", "ns per pixel and channel", title=f"One thread, more {what}")
-        figures = {}
-        for size, channels in cases:
-            name = f"{size}x{size}x{channels}"
-            figures[name] = time_once(photos, size, channels)
-            duration = median(figures[name])
-            each = 1e6 * duration / (size * size * channels)
-            table.add_row(name, f"{duration:.1f}", f"{each:.2f}")
-        self._print(table, f"more {what}", figures)
 
-    def memory(self, cases: list[tuple[int, int, float, float]]) -> None:
-        table = Table("case", "values, MB", "more at the peak, MB", title="Memory, one thread")
-        for size, channels, values, more in cases:
-            table.add_row(f"{size}x{size}x{channels}", f"{values:.0f}", f"{more:.0f}")
-        self._print(table, "memory", cases)
+def report_linearity(
+    report: Report, what: str, cases: list[tuple[int, int]], photos: Photos
+) -> None:
+    times = {
+        f"{size}x{size}x{channels}": time_once(photos, size, channels) for size, channels in cases
+    }
+    report.keep(f"more {what}", times)
+    rows = []
+    for (size, channels), (name, taken) in zip(cases, times.items(), strict=True):
+        each = 1e6 * median(taken) / (size * size * channels)
+        rows.append([name, f"{median(taken):.1f}", f"{each:.2f}"])
+    columns = ["case", "ms", "ns per pixel and channel"]
+    report.table(f"more {what}", columns, rows, f"One thread, more {what}")
 
-    def _print(self, table: Table, name: str, figures: object) -> None:
-        for column in table.columns[1:]:
-            column.justify = "right"
-        self._console.print(table)
-        self._report[name] = figures
+
+def report_memory(report: Report, cases: list[tuple[int, int, float, float]]) -> None:
+    report.keep("memory", cases)
+    rows = [
+        [f"{size}x{size}x{channels}", f"{values:.0f}", f"{more:.0f}"]
+        for size, channels, values, more in cases
+    ]
+    report.table("memory", ["case", "values, MB", "more at the peak, MB"], rows, "Memory")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,14 @@ Augmented crops and batch statistics are as in training.
 from __future__ import annotations
 
 import argparse
-import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from machine import machine_and_date
-from rich.console import Console
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
@@ -48,20 +46,23 @@ WAYS = (
 )
 
 
-def main() -> None:
-    options = parse_arguments()
-    console = Console(width=100)
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_args(argv)
     config = read_config(options)
+    report = Report()
     figures = measure(config, options.checkpoint, options.batches)
-    report = machine_and_date() | dict(config=options.config.stem, batches=options.batches)
-    console.print(f"{report['machine']}, {report['date']}")
-    console.print(tabulate(figures))
-    if options.json:
-        options.json.write_text(json.dumps(report | {"figures": figures}, indent=1))
-        console.print(f"The figures are in {options.json}.")
+    report.keep("config", options.config.stem)
+    report.keep("batches", options.batches)
+    report.keep("figures", figures)
+    rows = [
+        [way, f"{figure['miou']:.1f}", f"{figure['accuracy']:.1f}%"]
+        for way, figure in figures.items()
+    ]
+    report.table("label_quality", ["labels", "mIoU", "pixels"], rows)
+    report.write(options.json)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="of that network, from early in a training or late")
     parser.add_argument("--batches", type=int, default=16, help="of crops (default: 16)")
     add_options(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @torch.no_grad()
@@ -159,13 +160,6 @@ def scores(count: Tensor) -> dict[str, float]:
     hit = count.diag()
     iou = hit / (count.sum(0) + count.sum(1) - hit)
     return dict(miou=100 * iou.nanmean().item(), accuracy=100 * (hit.sum() / count.sum()).item())
-
-
-def tabulate(figures: dict[str, dict[str, float]]) -> Table:
-    table = Table("labels", "mIoU", "pixels")
-    for way, figure in figures.items():
-        table.add_row(way, f"{figure['miou']:.1f}", f"{figure['accuracy']:.1f}%")
-    return table
 
 
 if __name__ == "__main__":

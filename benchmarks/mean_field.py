@@ -11,21 +11,16 @@ takes part where it can be imported. The table shows medians of every repetition
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 import numpy as np
 import torch
-from machine import machine_and_date
-from PIL import Image
-from rich.console import Console
+from photos import add_options, load_photos, to_tensor
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
-from torch.nn import functional as F
 
 from mmseg_rloss.ops import dense_crf_inference, set_num_threads
 from mmseg_rloss.ops.profiling import use_backend
@@ -36,59 +31,38 @@ try:
 except ImportError:
     pydensecrf = None
 
-MAX_PHOTOS = 4
 
-
-def main() -> None:
-    options = parse_arguments()
-    console = Console(width=100)
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_args(argv)
     torch.set_num_threads(1)
     set_num_threads(1)
     torch.manual_seed(0)
-    photos, source = load_photos(options.data, *options.size)
-    report = machine_and_date()
-    console.print(f"{report['machine']}, {report['date']}")
-    console.print(
+    photos, source = load_photos(options.data)
+    images = [to_tensor(photo, *options.size) for photo in photos]
+    report = Report()
+    report.say(
         f"{options.iterations} iterations, {options.classes} classes, {source}, "
         f"{options.size[0]}x{options.size[1]}, one thread"
     )
-    report["times"] = times = measure(photos, options)
-    console.print(tabulate(times))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1))
+    times = measure(images, options)
+    report.keep("times", times)
+    report.table("mean_field", ["inference", "ms", "times the compiled"], rows(times))
+    report.write(options.json)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="folder of photos; a drawn one by default")
+    add_options(parser)
+    parser.set_defaults(repeats=5)
     parser.add_argument("--size", type=int, nargs=2, default=[500, 375], help="width and height")
     parser.add_argument("--classes", type=int, default=21)
     parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=5, help="on every photo")
-    parser.add_argument("--json", type=Path, help="write all times to this file")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def load_photos(folder: Path | None, width: int, height: int) -> tuple[list[Tensor], str]:
-    """Images (1, 3, H, W), uint8, and where they are from."""
-    if folder is None:
-        return [draw(width, height)], "a drawn image"
-    paths = sorted(folder.glob("*.jpg"))[:MAX_PHOTOS]
-    images = [Image.open(path).convert("RGB").resize((width, height)) for path in paths]
-    pixels = [torch.from_numpy(np.array(image)) for image in images]  # (H, W, 3)
-    return [image.permute(2, 0, 1)[None].contiguous() for image in pixels], f"{len(paths)} photos"
-
-
-def draw(width: int, height: int) -> Tensor:
-    """Smooth areas with edges and a little noise, as photos have them."""
-    coarse = torch.randint(0, 256, (1, 3, 9, 9)).float()
-    smooth = F.interpolate(coarse, size=(height, width), mode="bicubic")
-    return (smooth + 2 * torch.randn_like(smooth)).clamp(0, 255).byte()
-
-
-def measure(photos: list[Tensor], options: argparse.Namespace) -> dict[str, list[float]]:
+def measure(images: list[Tensor], options: argparse.Namespace) -> dict[str, list[float]]:
     """Milliseconds of every call, by what was called."""
     functions: dict[str, Callable[[Tensor, Tensor, int], object]] = {
         "compiled": dense_crf_inference,
@@ -97,10 +71,10 @@ def measure(photos: list[Tensor], options: argparse.Namespace) -> dict[str, list
     if pydensecrf:
         functions["pydensecrf"] = run_pydensecrf
     width, height = options.size
-    predictions = [torch.randn(1, options.classes, height, width).mul(2).softmax(1) for _ in photos]
+    predictions = [torch.randn(1, options.classes, height, width).mul(2).softmax(1) for _ in images]
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in track(range(options.repeats), "inference", transient=True):
-        for image, probabilities in zip(photos, predictions, strict=True):
+        for image, probabilities in zip(images, predictions, strict=True):
             for name, function in functions.items():
                 start = time.thread_time()
                 function(image, probabilities, options.iterations)
@@ -124,14 +98,10 @@ def run_pydensecrf(image: Tensor, probabilities: Tensor, iterations: int) -> np.
     return np.array(crf.inference(iterations))
 
 
-def tabulate(times: dict[str, list[float]]) -> Table:
-    table = Table("inference", "ms", "times the compiled")
-    for column in table.columns[1:]:
-        column.justify = "right"
+def rows(times: dict[str, list[float]]) -> Iterator[tuple[str, ...]]:
     for name, durations in times.items():
         ratio = median(durations) / median(times["compiled"])
-        table.add_row(name, f"{median(durations):.0f}", f"{ratio:.1f}")
-    return table
+        yield name, f"{median(durations):.0f}", f"{ratio:.1f}"
 
 
 if __name__ == "__main__":

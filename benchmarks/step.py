@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
 import torch
-from machine import machine_and_date
-from rich.console import Console
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
@@ -38,29 +35,26 @@ from mmseg_rloss.models import RegularizedLoss
 ALONE = "without"
 
 
-def main() -> None:
-    options = parse_arguments()
-    console = Console(width=100)
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_args(argv)
     torch.manual_seed(0)
     config = read_config(options)
+    report = Report()
+    report.say(f"{options.config.stem}, {options.threads} threads, {options.repeats} batches")
     times = measure(config, options.repeats)
-    report = machine_and_date()
-    console.print(f"{report['machine']}, {report['date']}")
-    console.print(f"{options.config.stem}, {options.threads} threads, {options.repeats} batches")
-    console.print(tabulate(times))
-    if options.json:
-        options.json.write_text(json.dumps(report | {"times": times}, indent=1))
-        console.print(f"The time of each step is in {options.json}.")
+    report.keep("times", times)
+    report.table("step", ["step", "ms, median", "more than without, of pairs"], rows(times))
+    report.write(options.json)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, help="of a network with a regularized loss")
     parser.add_argument("--repeats", type=int, default=20, help="batches (default: 20)")
     add_options(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def measure(config: Config, repeats: int) -> dict[str, list[float]]:
@@ -107,12 +101,10 @@ def processor_time(function: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def tabulate(times: dict[str, list[float]]) -> Table:
-    table = Table("step", "ms, median", "more than without, of pairs")
+def rows(times: dict[str, list[float]]) -> Iterator[tuple[str, ...]]:
     for name, taken in times.items():
         pairs = [one / other - 1 for one, other in zip(taken, times[ALONE], strict=True)]
-        table.add_row(name, f"{1e3 * median(taken):.0f}", f"{100 * median(pairs):+.1f}%")
-    return table
+        yield name, f"{1e3 * median(taken):.0f}", f"{100 * median(pairs):+.1f}%"
 
 
 if __name__ == "__main__":

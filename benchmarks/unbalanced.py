@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,14 @@ COMMON, RARE = ("cat", "dog"), ("cow", "horse", "sheep")
 LISTS = Path("ImageSets/Segmentation")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", type=Path, help="root of the data set, with masks for training")
     parser.add_argument("--out", type=Path, required=True, help="root of the new one")
     parser.add_argument("--rare", type=int, default=20, help="photos of each rare class (20)")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     masks = options.source / LABEL_FOLDERS["mask"]
     shown = {
         name: np.unique(read_label_png(masks / f"{name}.png")[0])

@@ -1,7 +1,6 @@
 """energy_scale on the sample data: the rule by which a weight carries over, and what needs none."""
 
 import json
-import sys
 
 import pytest
 
@@ -16,11 +15,9 @@ def rows(tmp_path_factory):
     options = "--every 1 --count 3 --crops 64 256 --scales 0.5 1 --sigmas-xy 10 100"
     table, plot = folder / "table.json", folder / "plot.png"
     files = ["--data", str(folder / "data"), "--json", str(table), "--plot", str(plot)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["energy_scale.py", *files, *options.split()])
-        energy_scale.main()
+    energy_scale.main([*files, *options.split()])
     assert plot.stat().st_size > 0
-    return json.loads(table.read_text())
+    return json.loads(table.read_text())["settings"]
 
 
 def test_the_first_row_is_the_published_setting(rows):
@@ -40,3 +37,7 @@ def test_the_plain_gradient_grows_with_pixels_times_mass(rows):
 def test_the_normalized_gradient_fits_every_setting(rows):
     gradients = [row["normalized"] for row in rows]
     assert max(gradients) < 3 * min(gradients)
+
+
+def test_numbers_are_written_as_in_the_docs():
+    assert [energy_scale.powers(n) for n in (1.5e-9, 17e6, 3.14)] == ["1.5e-9", "1.7e7", "3.1e0"]

@@ -1,6 +1,5 @@
 """The benchmark of soft labels runs, on a small case, and writes its figures."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from benchmarks import label_quality
 from tools import make_sample_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,25 +23,16 @@ def save_random_network(path: Path, seed: int) -> None:
     torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), path)
 
 
-def test_what_is_left_out_does_not_count(monkeypatch, tmp_path, capsys):
+def test_what_is_left_out_does_not_count(tmp_path, capsys):
     data = tmp_path / "data"
     make_sample_dataset.main(["--out", str(data), "--train", "2", "--val", "1"])
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    spec = importlib.util.spec_from_file_location(
-        "label_quality", ROOT / "benchmarks/label_quality.py"
-    )
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
     figures = []
     for seed in (0, 1):
         checkpoint, file = tmp_path / f"{seed}.pth", tmp_path / f"{seed}.json"
         save_random_network(checkpoint, seed)
-        arguments = (
-            f"label_quality.py {CONFIG} {checkpoint} --batches 1 --json {file} --cfg-options"
-        )
+        arguments = f"{CONFIG} {checkpoint} --batches 1 --json {file} --cfg-options"
         options = [f"train_dataloader.dataset.data_root={data}", "train_dataloader.batch_size=2"]
-        monkeypatch.setattr("sys.argv", [*arguments.split(), *options])
-        benchmark.main()
+        label_quality.main([*arguments.split(), *options])
         assert "soft labels without scribbles" in capsys.readouterr().out
         figures.append(json.loads(file.read_text())["figures"])
     first, second = figures

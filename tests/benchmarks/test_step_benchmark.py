@@ -1,26 +1,21 @@
 """The benchmark of a training step runs, on a small case, and writes its figures."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+from benchmarks import step
 from tools import make_sample_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):
+def test_prints_and_writes_the_table(tmp_path, capsys):
     data, file = tmp_path / "data", tmp_path / "figures.json"
     make_sample_dataset.main(["--out", str(data), "--train", "2", "--val", "1"])
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    spec = importlib.util.spec_from_file_location("benchmarks_step", ROOT / "benchmarks/step.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
     config = ROOT / "configs/deeplabv3plus_mobilenet_scribble_self_label_sample.py"
-    arguments = f"step.py {config} --repeats 2 --json {file} --cfg-options"
+    arguments = f"{config} --repeats 2 --json {file} --cfg-options"
     options = [f"train_dataloader.dataset.data_root={data}", "train_dataloader.batch_size=2"]
-    monkeypatch.setattr("sys.argv", [*arguments.split(), *options])
-    benchmark.main()
+    step.main([*arguments.split(), *options])
     assert "loss_self_label" in capsys.readouterr().out
     times = json.loads(file.read_text())["times"]
     assert {name: len(taken) for name, taken in times.items()} == dict(without=2, loss_self_label=2)
