@@ -45,6 +45,8 @@ ROTATED_BYTES = 256 << 20  # several times the last-level cache
 LOSS = {"batch": 12, "size": 513, "classes": 21, "scale_factor": 0.5, "sigma_xy": 100.0}
 LINEARITY_SIZES = (257, 513, 1025, 2048)
 LINEARITY_CHANNELS = (1, 8, 21, 32, 64, 150)
+COPY = "copy of image and values"
+BY_TORCH = "the same by torch's softmax and scaling, on the compiled filter"
 MEMORY_CASES = ((513, 21), (513, 150), (2048, 21))  # size, channels
 
 
@@ -169,7 +171,7 @@ def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times
         for stage, duration in seconds.items():
             times.setdefault(stage, []).append(1e3 * duration)
         times.setdefault("total", []).append(filtered)
-        times.setdefault("memcpy", []).append(copied)
+        times.setdefault(COPY, []).append(copied)
     for _ in range(min(options.repeats, 3)):
         image, values, _ = next(cases)[0]
         sigmas = SIGMA_RGB, sigma_xy(size)
@@ -210,12 +212,12 @@ def time_loss(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
         torch.autograd.grad(value, logits, grad)
 
     parts = {
-        "from logits": lambda: gradient(layer.from_logits(Scene(image, region), logits)),
-        "by torch's softmax and scaling": lambda: gradient(
-            layer(image, logits.softmax(dim=1), region)
-        ),
+        "the loss from logits": lambda: gradient(layer.from_logits(Scene(image, region), logits)),
+        BY_TORCH: lambda: gradient(layer(image, logits.softmax(dim=1), region)),
         "torch's softmax alone": lambda: gradient(logits.softmax(dim=1), logits.detach()),
-        "probabilities": lambda: gradient(scaled_probabilities(logits, small, scale), values),
+        "probabilities, scaled and masked, and their gradient": lambda: gradient(
+            scaled_probabilities(logits, small, scale), values
+        ),
         "lattice": lambda: Scene(image, region).lattice(*layer.bandwidths),
         "filter and sums": lambda: lattice.associate(values, small),
     }
@@ -273,8 +275,8 @@ def report_stages(
         [name, *(f"{times[name]:.2f}" for times in typical.values())]
         for name in next(iter(typical.values()))
     ]
-    ratios = (times["total"] / times["memcpy"] for times in typical.values())
-    rows.append(["total / memcpy", *(f"{ratio:.1f}" for ratio in ratios)])
+    ratios = (times["total"] / times[COPY] for times in typical.values())
+    rows.append(["total / copy", *(f"{ratio:.1f}" for ratio in ratios)])
     report.table("stages", columns, rows, "The filter, one thread")
 
 
@@ -299,14 +301,14 @@ def report_loss(report: Report, times: dict[str, Times], options: argparse.Names
     wall, processors = (
         {name: median(durations) for name, durations in clock.items()} for clock in times.values()
     )
-    by_torch = wall["by torch's softmax and scaling"]
+    by_torch = wall[BY_TORCH]
     rows = [
         [name, f"{wall[name]:.0f}", f"{processors[name]:.0f}", f"{wall[name] / by_torch:.2f}"]
         for name in wall
     ]
     report.table(
         "loss",
-        ["part", "ms", "ms of all processors", "share of the time by torch"],
+        ["part", "ms", "ms of processors", "share of the time by torch"],
         rows,
         "The loss, forward and backward: "
         f"{LOSS['batch']} x {LOSS['size']}x{LOSS['size']}x{LOSS['classes']}, "
@@ -335,7 +337,12 @@ def report_memory(report: Report, cases: list[tuple[int, int, float, float]]) ->
         [f"{size}x{size}x{channels}", f"{values:.0f}", f"{more:.0f}"]
         for size, channels, values, more in cases
     ]
-    report.table("memory", ["case", "values, MB", "more at the peak, MB"], rows, "Memory")
+    report.table(
+        "memory",
+        ["case", "values, MB", "more, MB"],
+        rows,
+        "Memory beyond image and values at the peak of a call, the result included",
+    )
 
 
 if __name__ == "__main__":
