@@ -26,6 +26,7 @@ def test_common_classes_stay_and_rare_ones_are_counted(tmp_path, monkeypatch):
     out = tmp_path / "out"
     arguments = ["unbalanced.py", str(tmp_path), "--rare", "1", "--out", str(out)]
     monkeypatch.setattr("sys.argv", arguments)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     for _ in range(2):  # a second run changes nothing
         runpy.run_path(str(ROOT / "benchmarks/unbalanced.py"), run_name="__main__")
         made = (out / "ImageSets/Segmentation/train_aug.txt").read_text().split()
