@@ -15,7 +15,7 @@ import argparse
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +49,13 @@ from mmseg_rloss.datasets.pascal_scribble import (
     find_id_list,
 )
 from mmseg_rloss.datasets.photo import photo_size
-from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels, read_photo
+from mmseg_rloss.visualization import (
+    class_legend,
+    draw_sheet,
+    names_of,
+    pictures_of,
+    read_photo,
+)
 
 Labels = tuple[np.ndarray, np.ndarray]  # and their colours, as read_label_png returns them
 
@@ -200,20 +206,19 @@ class Colours:
     """One colour for each label of a sheet: the config's, or that of the first file to show it."""
 
     def __init__(self, palette: np.ndarray | None) -> None:
-        self.palette = voc_palette()
+        self.palette = voc_palette()  # (256, 3)
         self.seen: set[int] = set()
         self._fixed = 0
         if palette is not None:
             self._fixed = len(palette)
             self.palette[: self._fixed] = palette
 
-    def of(self, labels: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """The palette (256, 3) to draw labels by, whose file has a palette of its own."""
+    def add(self, labels: np.ndarray, own: np.ndarray) -> None:
+        """Give the labels of a file, whose palette (256, 3) is its own, their colours."""
         for label in set(np.unique(labels).tolist()) - self.seen - {UNLABELLED}:
             self.seen.add(label)
             if label >= self._fixed:
                 self.palette[label] = own[label]
-        return self.palette
 
 
 def pictures(
@@ -222,23 +227,16 @@ def pictures(
     """The row of a photo in the contact sheet."""
     photo = read_photo(data.photo(name))
     size = photo.shape[:2]
-    row = {"photo": photo}
-    if scribbles := read_labels(data.scribbles, name, size):
-        pale = photo // 2 + 127  # dark colours show on it
-        row["scribbles"] = overlay_labels(pale, scribbles[0], colours.of(*scribbles), opacity=1)
-    for title, folder in args.predictions:
-        row[title] = overlay(photo, fitting(LabelMaps(folder), name, size), colours)
-    if mask := read_labels(data.masks, name, size):
-        row["mask"] = overlay(photo, mask, colours)
-    return row
-
-
-def overlay(photo: np.ndarray, labels: Labels, colours: Colours) -> np.ndarray:
-    return overlay_labels(photo, labels[0], colours.of(*labels), clear_black=True)
-
-
-def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
-    return {label: classes[label] if label < len(classes) else f"label {label}" for label in labels}
+    maps = {
+        "scribbles": read_labels(data.scribbles, name, size),
+        **{title: fitting(LabelMaps(folder), name, size) for title, folder in args.predictions},
+        "mask": read_labels(data.masks, name, size),
+    }
+    found = {title: labels for title, labels in maps.items() if labels}
+    for labels in found.values():
+        colours.add(*labels)
+    labels_of = {title: labels for title, (labels, _) in found.items()}
+    return pictures_of(photo, labels_of, colours.palette)
 
 
 @dataclass

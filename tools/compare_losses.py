@@ -41,21 +41,20 @@ from mmengine.registry import init_default_scope
 from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, MODELS
 
+from mmseg_rloss import visualization
 from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network
-from mmseg_rloss.command_line import at_least, output_folder, read_network_config, say, shown
+from mmseg_rloss.command_line import at_least, output_folder, read_network_config, say
 from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError, ScribbleDataset
 from mmseg_rloss.datasets.config_data import (
-    LabelMaps,
     data_of,
     ignored_by_metric,
     inner_dataset,
     label_folder,
     type_of,
 )
-from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette, write_label_png
+from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 from mmseg_rloss.datasets.own_data import check_masks
 from mmseg_rloss.models.losses import RegularizedLoss, named_losses
-from mmseg_rloss.visualization import class_legend, draw_sheet, overlay_labels, read_photo
 
 TITLES = {
     "ce": "cross entropy",
@@ -446,31 +445,9 @@ def draw(results: Results, path: Path) -> None:
 
 def draw_examples(config: Config, variants: list[str], seed: int, out: Path) -> None:
     """Photos of the validation set with what each training of the seed makes of them."""
-    data = data_of(config, "val")
-    maps = {"scribbles": data_of(config, "train").maps}  # which photos to validate on may lack
-    for variant in variants:
-        maps[title(variant)] = LabelMaps(out / variant / f"seed_{seed}" / "predictions")
-    maps["mask"] = data.maps
-    palette = voc_palette()
-    palette[: len(data.palette)] = data.palette
-    chosen = np.linspace(0, len(data.images) - 1, min(EXAMPLES, len(data.images)), dtype=int)
-    rows, present = {}, set()
-    for name in np.array(list(data.images))[chosen].tolist():
-        photo = read_photo(data.images[name])
-        rows[shown(name)] = row = {"photo": photo}
-        for column, source in maps.items():
-            if not source.path(name).exists():
-                continue
-            labels, _ = source.read(name)
-            present.update(np.unique(labels).tolist())
-            if column == "scribbles":  # which dark colours show on a pale photo
-                row[column] = overlay_labels(photo // 2 + 127, labels, palette, opacity=1)
-            else:
-                row[column] = overlay_labels(photo, labels, palette, clear_black=True)
-    names = {label: name for label, name in enumerate(data.classes) if label in present}
-    draw_sheet(rows, class_legend(names, palette)).savefig(
-        out / f"examples_seed_{seed}.png", dpi=150
-    )
+    folders = {title(name): out / name / f"seed_{seed}" / "predictions" for name in variants}
+    figure = visualization.draw_examples(config, folders, EXAMPLES)
+    figure.savefig(out / f"examples_seed_{seed}.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from ..datasets.photo import read_photo
 from .densecrf import draw_densecrf, figure_to_array
-from .overlay import overlay_labels
-from .sheet import class_legend, draw_sheet
+from .examples import draw_examples
+from .overlay import overlay_labels, overlay_scribbles
+from .sheet import class_legend, draw_sheet, names_of, pictures_of
 
 __all__ = [
     "class_legend",
     "draw_densecrf",
+    "draw_examples",
     "draw_sheet",
     "figure_to_array",
+    "names_of",
     "overlay_labels",
+    "overlay_scribbles",
+    "pictures_of",
     "read_photo",
 ]
