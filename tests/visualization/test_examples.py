@@ -17,7 +17,7 @@ CLASSES = ("ground", "leaf", "fruit")
 
 @pytest.fixture
 def config(tmp_path) -> Config:
-    """Two images with masks, one of them with scribbles, too; files of ids and suffixes of all kinds."""
+    """Two images with masks, one of them with scribbles, too; their ids and suffixes differ."""
     for kind in ("scribbles", "masks", "net"):
         (tmp_path / kind / "day 1").mkdir(parents=True)
     other_colours = np.array([[9, 9, 9], [1, 2, 3]], dtype=np.uint8)
