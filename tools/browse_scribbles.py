@@ -14,7 +14,7 @@ tools/predict.py writes it, can stand between the scribbles and the masks:
 import argparse
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +47,14 @@ from mmseg_rloss.datasets.pascal_scribble import (
     find_id_list,
 )
 from mmseg_rloss.datasets.photo import photo_size
-from mmseg_rloss.visualization import SCRIBBLES, class_legend, draw_sheet, photo_row, read_photo
+from mmseg_rloss.visualization import (
+    SCRIBBLES,
+    class_legend,
+    draw_sheet,
+    names_of,
+    pictures_of,
+    read_photo,
+)
 
 Labels = tuple[np.ndarray, np.ndarray]  # and their colours, as read_label_png returns them
 
@@ -213,11 +220,7 @@ def pictures(
     present = {title: labels for title, labels in maps.items() if labels is not None}
     for labels in present.values():
         colours.add(*labels)
-    return photo_row(photo, {title: of[0] for title, of in present.items()}, colours.palette)
-
-
-def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
-    return {label: classes[label] if label < len(classes) else f"label {label}" for label in labels}
+    return pictures_of(photo, {title: of[0] for title, of in present.items()}, colours.palette)
 
 
 @dataclass

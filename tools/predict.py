@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             bad.append(f"{path}: {reason(error)}")
             continue
         mask = sample.pred_sem_seg.data[0].astype(np.uint8)
-        overlay = Image.fromarray(overlay_labels(photo, mask, palette, clear_black=True))
+        overlay = Image.fromarray(overlay_labels(photo, mask, palette))
         try:
             write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
             overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)

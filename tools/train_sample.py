@@ -12,15 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 from mmengine.config import Config
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 from mmseg_rloss.checkpoint import is_whole
-from mmseg_rloss.datasets import PascalScribbleDataset
-from mmseg_rloss.datasets.label_png import voc_palette
-from mmseg_rloss.visualization import class_legend, draw_sheet, read_photo
+from mmseg_rloss.visualization import draw_examples
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path("data/sample")
@@ -28,7 +24,7 @@ CONFIG = "configs/deeplabv3plus_mobilenet_scribble_sample.py"
 REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
 WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
 
-ONE_PICTURE_IN = 8  # validation scenes
+EXAMPLES = 8  # validation scenes to draw
 
 
 def main() -> None:
@@ -40,7 +36,7 @@ def main() -> None:
     config = Config.fromfile(CONFIG)
     checkpoint = train(config)
     scores = evaluate(checkpoint, WORK_DIR / "evaluation")
-    pictures = draw(WORK_DIR / "evaluation", config.classes)
+    pictures = draw(WORK_DIR / "evaluation", config)
     report(checkpoint, scores, pictures)
 
 
@@ -82,26 +78,12 @@ def is_newer(path: Path, other: Path) -> bool:
     return path.stat().st_mtime > other.stat().st_mtime
 
 
-def draw(evaluation: Path, classes: list[str]) -> Path:
-    """Draw some scenes with their predictions and masks; return the file."""
-    labels = [PascalScribbleDataset.METAINFO["classes"].index(name) for name in classes]
-    colours = voc_palette()[labels]  # those of the masks, which number all of VOC's classes
-    predictions = sorted((evaluation / "predictions").glob("*.png"))[::ONE_PICTURE_IN]
-    rows = {path.stem: scene(path, colours) for path in predictions}
+def draw(evaluation: Path, config: Config) -> Path:
+    """Draw some scenes with their scribbles, predictions and masks; return the file."""
     pictures = evaluation / "predictions.png"
-    draw_sheet(rows, class_legend(dict(enumerate(classes)), colours)).savefig(pictures, dpi=150)
+    columns = {"prediction": evaluation / "predictions"}
+    draw_examples(config, columns, EXAMPLES).savefig(pictures, dpi=150)
     return pictures
-
-
-def scene(prediction: Path, colours: np.ndarray) -> dict[str, np.ndarray]:
-    """The pictures of one scene, uint8 (H, W, 3) RGB."""
-    photo = DATA / "JPEGImages" / f"{prediction.stem}.jpg"
-    mask = DATA / "SegmentationClassAug" / prediction.name
-    return {
-        "photo": read_photo(photo),
-        "prediction": colours[np.asarray(Image.open(prediction))],
-        "mask": np.asarray(Image.open(mask).convert("RGB")),
-    }
 
 
 def report(checkpoint: Path, scores: Path, pictures: Path) -> None:

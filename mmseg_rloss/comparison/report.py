@@ -12,10 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
-from ..command_line import shown
-from ..datasets.config_data import LabelMaps, data_of
-from ..datasets.label_png import full_palette
-from ..visualization import SCRIBBLES, class_legend, draw_sheet, photo_row, read_photo
+from .. import visualization
 from .scores import TRIMAP_WIDTHS, Result
 from .training import write_whole
 from .variants import CROSS_ENTROPY, MASK
@@ -30,7 +27,7 @@ TITLES = {
     "self_label": "+ self-labelling",
     MASK: "full masks",
 }
-EXAMPLES = 4  # validation photos to draw
+EXAMPLES = 4  # validation images to draw
 
 Results = dict[str, dict[int, Result]]  # by variant and seed
 
@@ -120,25 +117,7 @@ def draw(results: Results, path: Path) -> None:
 
 
 def draw_examples(config: Config, variants: list[str], seed: int, out: Path) -> None:
-    """Photos of the validation set with what each training of the seed makes of them."""
-    data = data_of(config, "val")
-    maps = {SCRIBBLES: data_of(config, "train").maps}  # which photos to validate on may lack
-    for variant in variants:
-        maps[title(variant)] = LabelMaps(out / variant / f"seed_{seed}" / "predictions")
-    maps["mask"] = data.maps
-    palette = full_palette(data.palette)
-    chosen = np.linspace(0, len(data.images) - 1, min(EXAMPLES, len(data.images)), dtype=int)
-    rows: dict[str, dict[str, np.ndarray]] = {}
-    present: set[int] = set()
-    for name in np.array(list(data.images))[chosen].tolist():
-        labels = {
-            column: source.read(name)[0]
-            for column, source in maps.items()
-            if source.path(name).exists()
-        }
-        rows[shown(name)] = photo_row(read_photo(data.images[name]), labels, palette)
-        present.update(*(np.unique(of_column).tolist() for of_column in labels.values()))
-    names = {label: name for label, name in enumerate(data.classes) if label in present}
-    draw_sheet(rows, class_legend(names, palette)).savefig(
-        out / f"examples_seed_{seed}.png", dpi=150
-    )
+    """Images of the validation set with what each training of the seed makes of them."""
+    folders = {title(name): out / name / f"seed_{seed}" / "predictions" for name in variants}
+    figure = visualization.draw_examples(config, folders, EXAMPLES)
+    figure.savefig(out / f"examples_seed_{seed}.png", dpi=150)

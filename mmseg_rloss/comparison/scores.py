@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +22,8 @@ from ..datasets.config_data import data_of, ignored_by_metric
 from ..datasets.label_png import UNLABELLED, write_label_png
 
 TRIMAP_WIDTHS = (2, 4, 8, 16)  # pixels to either side of a boundary
+EVERYWHERE = math.inf
+WIDTHS = (EVERYWHERE, *TRIMAP_WIDTHS)
 
 Result = dict[str, Any]  # what `measure` returns
 
@@ -41,7 +44,7 @@ def measure(config: Config, folder: Path) -> Result:
     data = data_of(config, "val")
     names = {path: name for name, path in data.images.items()}
     ignored = [UNLABELLED, ignored_by_metric(config, "val")]
-    areas = {width: Areas(len(data.classes)) for width in (math.inf, *TRIMAP_WIDTHS)}
+    areas = {width: Areas(len(data.classes)) for width in WIDTHS}
     predictions = folder / "predictions"
     for item in dataset:
         mask = item["data_samples"].gt_sem_seg.numpy().data[0]
@@ -51,11 +54,8 @@ def measure(config: Config, folder: Path) -> Result:
         file = predictions / f"{names[photo]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_label_png(prediction.astype(np.uint8), file, data.palette)
-        evaluated, distance = ~np.isin(mask, ignored), distance_to_boundary(mask)
-        for width, of_width in areas.items():
-            counted = evaluated & (distance <= width)
-            of_width.add(prediction[counted], mask[counted])
-    iou, accuracy = areas[math.inf].rates()
+        count(areas, prediction, mask, ignored)
+    iou, accuracy = areas[EVERYWHERE].rates()
     return {
         "mIoU": float(np.nanmean(iou)),
         "mAcc": float(np.nanmean(accuracy)),
@@ -82,6 +82,16 @@ class Areas:
         """IoU and accuracy of each class (K,) in per cent; NaN for a class that nowhere occurs."""
         rates = IoUMetric.total_area_to_metrics(*self._sums)
         return 100 * rates["IoU"], 100 * rates["Acc"]
+
+
+def count(
+    areas: Mapping[float, Areas], prediction: np.ndarray, mask: np.ndarray, ignored: list[int]
+) -> None:
+    """Count an image's pixels, each (H, W) of labels, by their distance from a boundary."""
+    evaluated, distance = ~np.isin(mask, ignored), distance_to_boundary(mask)
+    for width, of_width in areas.items():
+        counted = evaluated & (distance <= width)
+        of_width.add(prediction[counted], mask[counted])
 
 
 def distance_to_boundary(mask: np.ndarray) -> np.ndarray:

@@ -2,16 +2,20 @@
 
 from ..datasets.photo import read_photo
 from .densecrf import draw_densecrf, figure_to_array
-from .overlay import overlay_labels
-from .sheet import SCRIBBLES, class_legend, draw_sheet, photo_row
+from .examples import draw_examples
+from .overlay import overlay_labels, overlay_scribbles
+from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
 
 __all__ = [
     "SCRIBBLES",
     "class_legend",
     "draw_densecrf",
+    "draw_examples",
     "draw_sheet",
     "figure_to_array",
+    "names_of",
     "overlay_labels",
-    "photo_row",
+    "overlay_scribbles",
+    "pictures_of",
     "read_photo",
 ]

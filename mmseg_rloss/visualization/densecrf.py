@@ -15,7 +15,7 @@ from ..datasets.label_png import UNLABELLED
 from ..ops import DenseCRFLoss, SelfLabelLoss
 from ..ops.energy_layer import EnergyLayer
 from .overlay import overlay_labels
-from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend
+from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend, names_of
 
 MAX_CLASSES = 6  # in one figure; those with the most pixels
 
@@ -50,7 +50,8 @@ def draw_densecrf(
         seg_label = probabilities.new_full(region_of_interest.shape, UNLABELLED)
     prediction = probabilities.argmax(0).byte().cpu().numpy()  # (H, W)
     prediction[region_of_interest.cpu().numpy() == 0] = UNLABELLED
-    overlay = overlay_labels(_displayable(image), prediction, palette, clear_black=True)
+    overlay = overlay_labels(_displayable(image), prediction, palette)
+    predicted = np.unique(prediction[prediction != UNLABELLED]).tolist()
     present = _most_frequent(prediction)
 
     height, width = prediction.shape
@@ -78,7 +79,7 @@ def draw_densecrf(
             _draw_pulls(row[1:], -gradient[present].cpu().numpy())
     for axis, label in zip(axes[0, 1:], present, strict=True):
         axis.set_title(f"pull towards {classes[label]}", fontsize="medium")
-    draw_legend(figure, class_legend({label: classes[label] for label in present}, palette))
+    draw_legend(figure, class_legend(names_of(predicted, classes), palette))
     return figure
 
 

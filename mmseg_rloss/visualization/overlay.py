@@ -12,19 +12,18 @@ def overlay_labels(
     labels: np.ndarray,
     palette: np.ndarray,
     opacity: float = 0.65,
-    clear_black: bool = False,
 ) -> np.ndarray:
-    """Lay the colours of a label map over a photo; unlabelled pixels (255) show the photo alone.
+    """Lay the colours of a label map over a photo, but for the background.
 
-    Only the brightness of the photo shines through, so the colours are those of the palette.
+    The photo alone shows where the colour is black, the background's in most palettes, and where
+    nothing is labelled (255). Elsewhere only its brightness shines through, so the colours are
+    those of the palette.
 
     Args:
         photo (np.ndarray): uint8 of shape (H, W, 3), RGB.
         labels (np.ndarray): integers of shape (H, W).
         palette (np.ndarray): uint8 of shape (K, 3), RGB, with a row for every label but 255.
         opacity (float): of the colours, from 0 (the photo) to 1 (the colours alone).
-        clear_black (bool): leave the photo alone where the colour is black, the background's in
-            most palettes.
 
     Raises:
         ValueError: the opacity is out of range, or the label map of another size.
@@ -38,12 +37,28 @@ def overlay_labels(
         raise ValueError(
             f"labels must be {photo.shape[:2]}, as the photo is, but their shape is {labels.shape}"
         )
-    labelled = labels != UNLABELLED
-    if clear_black:
-        black = ~palette.any(axis=1)  # (K,)
-        labelled &= ~black[np.where(labelled, labels, 0)]
-    brightness = photo[labelled].mean(axis=-1, keepdims=True)  # (M, 1)
-    colours = palette[labels[labelled]]  # (M, 3)
+    coloured = labels != UNLABELLED
+    black = ~palette.any(axis=1)  # (K,)
+    coloured &= ~black[np.where(coloured, labels, 0)]
+    brightness = photo[coloured].mean(axis=-1, keepdims=True)  # (M, 1)
+    colours = palette[labels[coloured]]  # (M, 3)
     result = photo.copy()
-    result[labelled] = np.round(opacity * colours + (1 - opacity) * brightness)
+    result[coloured] = np.round(opacity * colours + (1 - opacity) * brightness)
+    return result
+
+
+def overlay_scribbles(photo: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Draw scribbles over a pale photo, on which dark colours show, the background's black too.
+
+    Args:
+        photo (np.ndarray): uint8 of shape (H, W, 3), RGB.
+        labels (np.ndarray): integers of shape (H, W), 255 beside the scribbles.
+        palette (np.ndarray): as in :func:`overlay_labels`.
+
+    Returns:
+        np.ndarray: uint8 of shape (H, W, 3), RGB.
+    """
+    drawn = labels != UNLABELLED
+    result = photo // 2 + 127
+    result[drawn] = palette[labels[drawn]]
     return result

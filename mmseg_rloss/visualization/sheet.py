@@ -1,6 +1,6 @@
 """Sheets of pictures: one row for each photo, one column for each kind of picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,13 +8,32 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from .overlay import overlay_labels
-
-SCRIBBLES = "scribbles"  # the title of their column
+from .overlay import overlay_labels, overlay_scribbles
 
 COLUMN_WIDTH = 2.1  # inches
 TITLE_HEIGHT = 0.3
 LEGEND_WIDTH = 1.3  # of an entry
+SCRIBBLES = "scribbles"  # the title of their column
+
+
+def pictures_of(
+    photo: np.ndarray, maps: Mapping[str, np.ndarray], palette: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The row of a photo in a sheet: the photo and its label maps over it.
+
+    Args:
+        photo: uint8 (H, W, 3), RGB.
+        maps: (H, W) labels by the title of their column; "scribbles" are drawn as strokes.
+        palette: uint8 (K, 3), RGB, with a row for every label but 255.
+
+    Returns:
+        By title, with "photo" the first, uint8 (H, W, 3) RGB.
+    """
+    row = {"photo": photo}
+    for title, labels in maps.items():
+        overlay = overlay_scribbles if title == SCRIBBLES else overlay_labels
+        row[title] = overlay(photo, labels, palette)
+    return row
 
 
 def draw_sheet(
@@ -46,26 +65,6 @@ def draw_sheet(
     return figure
 
 
-def photo_row(
-    photo: np.ndarray, labels: Mapping[str, np.ndarray], palette: np.ndarray
-) -> dict[str, np.ndarray]:
-    """A row of :func:`draw_sheet`: a photo, and its label maps over it.
-
-    Args:
-        photo: uint8 (H, W, 3), RGB.
-        labels: Label maps (H, W) by the title of their column. Those of the title "scribbles" are
-            drawn over a pale photo, on which dark colours show.
-        palette: uint8 (256, 3), RGB.
-    """
-    row = {"photo": photo}
-    for title, of_column in labels.items():
-        if title == SCRIBBLES:
-            row[title] = overlay_labels(photo // 2 + 127, of_column, palette, opacity=1)
-        else:
-            row[title] = overlay_labels(photo, of_column, palette, clear_black=True)
-    return row
-
-
 def bare_axes(axes: Sequence[Axes]) -> None:
     """Leave of axes what a picture needs: titles and labels."""
     for axis in axes:
@@ -76,6 +75,11 @@ def bare_axes(axes: Sequence[Axes]) -> None:
 def _relative_height(pictures: Mapping[str, np.ndarray]) -> float:
     height, width = next(iter(pictures.values())).shape[:2]
     return height / width
+
+
+def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
+    """The names of labels, by label; "label N" of those that are no class."""
+    return {label: classes[label] if label < len(classes) else f"label {label}" for label in labels}
 
 
 def class_legend(classes: Mapping[int, str], palette: np.ndarray) -> list[Patch]:

@@ -13,8 +13,11 @@ from PIL import Image
 
 from mmseg_rloss.comparison.report import spread, table
 from mmseg_rloss.comparison.scores import (
+    EVERYWHERE,
     TRIMAP_WIDTHS,
+    WIDTHS,
     Areas,
+    count,
     distance_to_boundary,
     seconds_per_iteration,
 )
@@ -96,6 +99,19 @@ def test_rates_are_shares_of_the_areas_that_are_counted():
     assert iou[:2].tolist() == [100 * 2 / 5, 100 * 3 / 6]
     assert accuracy[:2].tolist() == pytest.approx([100 * 2 / 3, 100 * 3 / 5])
     assert np.isnan(iou[2]) and np.isnan(accuracy[2]), "a class that nowhere occurs has no rates"
+
+
+def test_trimaps_count_what_is_near_a_boundary():
+    mask = np.zeros((3, 12), int)
+    mask[:, 6:] = 1
+    mask[:, 5] = 7  # ignored
+    prediction = np.where(mask == 1, 1, 0)
+    prediction[:, :2] = 1  # wrong, at a distance of 4 and 5
+    areas = {width: Areas(num_classes=2) for width in WIDTHS}
+    count(areas, prediction, mask, [255, 7])
+    assert areas[2].rates()[0].tolist() == [100, 100]
+    assert areas[4].rates()[0].tolist() == [75, 100 * 4 / 5]
+    assert areas[EVERYWHERE].rates()[0].tolist() == [100 * 3 / 5, 100 * 6 / 8]
 
 
 def result(miou: float) -> dict:

@@ -14,7 +14,6 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_rloss.datasets import PascalScribbleDataset
-from mmseg_rloss.datasets.label_png import voc_palette
 from tools import make_sample_dataset, train_sample
 
 ROOT = Path(__file__).parents[2]
@@ -73,18 +72,31 @@ def test_a_second_call_tells_the_same_without_training(checkout):
     assert f"{float(tested):.1f} %" in end
 
 
-def test_a_right_prediction_is_drawn_as_the_mask_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_right_prediction_is_drawn_as_the_mask_is_and_leaves_the_background_clear(
+    checkout, monkeypatch, figures
+):
+    monkeypatch.chdir(checkout)
     make_sample_dataset.main(["--train", "1", "--val", "1"])
+    config = Config.fromfile(train_sample.CONFIG)
     mask = np.array(Image.open("data/sample/SegmentationClassAug/val_0000.png"))
-    voc_labels = np.unique(mask)
-    prediction = tmp_path / "val_0000.png"
-    Image.fromarray(np.searchsorted(voc_labels, mask).astype(np.uint8)).save(prediction)
-    pictures = train_sample.scene(prediction, voc_palette()[voc_labels])
-    np.testing.assert_array_equal(pictures["prediction"], pictures["mask"])
-    assert len(voc_labels) > 1
-    background, *_ = PascalScribbleDataset.METAINFO["palette"]
-    assert (pictures["mask"][mask == 0] == background).all()
+    voc_labels = [PascalScribbleDataset.METAINFO["classes"].index(name) for name in config.classes]
+    prediction = np.searchsorted(voc_labels, mask).astype(np.uint8)
+    Path("evaluation/predictions").mkdir(parents=True)
+    Image.fromarray(prediction).save("evaluation/predictions/val_0000.png")
+    assert train_sample.draw(Path("evaluation"), config).is_file()
+    (figure,) = figures
+    assert [axis.get_title() for axis in figure.axes] == [
+        "photo",
+        "scribbles",
+        "prediction",
+        "mask",
+    ]
+    photo, _, predicted, masked = (axis.images[0].get_array() for axis in figure.axes)
+    assert np.array_equal(predicted, masked)
+    assert np.array_equal(masked[mask == 0], photo[mask == 0])
+    assert not np.array_equal(masked[mask != 0], photo[mask != 0])
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == [config.classes[label] for label in np.unique(prediction)]
 
 
 def test_a_checkpoint_that_broke_off_is_trained_again(tmp_path, monkeypatch):

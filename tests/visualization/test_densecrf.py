@@ -117,6 +117,8 @@ def test_of_many_classes_those_with_the_most_pixels(image, region):
     figure = draw(image, stripes(8, 8, 1, 2, 3, 4, 5, 6, 7, 7, 7, 1, 2, 3), region)
     assert len(heat_maps(figure)) == MAX_CLASSES == 6
     assert {"c7", "c8", "c1", "c2", "c3"} < set(heat_maps(figure))
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == CLASSES[1:], "the overlay shows them all"
 
 
 @pytest.mark.parametrize("bands", [1, 5])

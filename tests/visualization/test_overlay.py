@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_rloss.visualization import overlay_labels, read_photo
+from mmseg_rloss.visualization import overlay_labels, overlay_scribbles, read_photo
 
 PALETTE = np.array([[0, 0, 0], [200, 40, 0], [0, 90, 250]], dtype=np.uint8)
 EXIF_ORIENTATION = 0x0112
@@ -36,13 +36,26 @@ def test_colours_are_rounded_to_the_nearest():
     assert overlay.tolist() == [[[136, 56, 36]]]  # 135.5, 55.5 (to even) and 35.5
 
 
-def test_the_background_is_left_clear_where_asked_for(photo):
+def test_the_background_is_left_clear(photo):
     labels = np.arange(48, dtype=np.uint8).reshape(6, 8) % 4
     labels[labels == 3] = 255
-    clear = overlay_labels(photo, labels, PALETTE, clear_black=True)
-    coloured = (labels == 1) | (labels == 2)
-    assert np.array_equal(clear[~coloured], photo[~coloured])
-    assert np.array_equal(clear[coloured], overlay_labels(photo, labels, PALETTE)[coloured])
+    overlay = overlay_labels(photo, labels, PALETTE, opacity=1)
+    for label in (0, 255):
+        assert np.array_equal(overlay[labels == label], photo[labels == label])
+    for label in (1, 2):
+        assert (overlay[labels == label] == PALETTE[label]).all()
+
+
+def test_scribbles_show_on_a_pale_photo_the_backgrounds_too(photo):
+    labels = np.full((6, 8), 255, dtype=np.uint8)
+    labels[2] = 0
+    labels[4] = 2
+    picture = overlay_scribbles(photo, labels, PALETTE)
+    assert (picture[2] == PALETTE[0]).all() and (picture[4] == PALETTE[2]).all()
+    beside = labels == 255
+    assert picture[beside].min() >= 127
+    order = np.argsort(photo[beside], axis=None)
+    assert (np.diff(picture[beside].ravel()[order].astype(int)) >= 0).all(), "it is still a photo"
 
 
 def test_leaves_the_photo_as_it_was(photo):
