@@ -3,6 +3,8 @@
 docs/recipe.md sets every flag of rloss's command line against its line here.
 """
 
+# To find its base, MMEngine evaluates this assignment alone, without the file's imports. The form
+# "mmseg::..." would need pkg_resources, which setuptools 81 dropped.
 _base_ = [
     __import__("mmseg").__path__[0]
     + "/.mim/configs/mobilenet_v2/mobilenet-v2-d8_deeplabv3plus_4xb4-160k_ade20k-512x512.py"
@@ -16,14 +18,18 @@ batch_size = 12
 # rloss divides its cross entropy, the mean over the labelled pixels, by the batch size too; its
 # learning rate and its weight of DenseCRF were chosen for that.
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1 / batch_size)
-densecrf = dict(
-    type="DenseCRFLoss",
-    loss_weight=1.5e-9,
-    sigma_rgb=15,
-    sigma_xy=100,
-    scale_factor=0.5,
-    loss_name="loss_densecrf",
-)
+# `--losses NAME ...` of tools/compare_losses.py and tools/visualize_densecrf.py takes any of them.
+regularized_losses = {
+    name: dict(sigma_rgb=15, sigma_xy=100, scale_factor=0.5, loss_name=f"loss_{name}") | loss
+    for name, loss in dict(
+        densecrf=dict(type="DenseCRFLoss", loss_weight=1.5e-9),
+        normalized=dict(type="DenseCRFLoss", loss_weight=1.5 / batch_size, normalize=True),
+        gated=dict(type="DenseEnergyLoss", loss_weight=1.5e-9),
+        normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1 / batch_size),
+        kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1 / batch_size, densecrf_weight=15.0),
+        self_label=dict(type="SelfLabelLoss", loss_weight=1 / batch_size, sigma_rgb=10),
+    ).items()
+}
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(strides=(1, 2, 2, 2, 1, 1, 1), dilations=(1, 1, 1, 1, 1, 1, 2)),
@@ -32,7 +38,7 @@ model = dict(
         dilations=(1, 6, 12, 18),
         # In this order: MMSegmentation's cross entropy waits for the GPU, which would then idle
         # until the next loss is launched.
-        loss_decode=[densecrf, cross_entropy],
+        loss_decode=[regularized_losses["densecrf"], cross_entropy],
     ),
     auxiliary_head=dict(
         num_classes=21,

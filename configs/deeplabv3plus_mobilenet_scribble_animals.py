@@ -12,13 +12,15 @@ classes = ("background", "cat", "cow", "dog", "horse", "person", "sheep")
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1.0)
 # `--losses NAME ...` of tools/compare_losses.py and tools/visualize_densecrf.py takes any of them.
 regularized_losses = {
-    name: dict(sigma_rgb=15, sigma_xy=50, scale_factor=0.5, loss_name=f"loss_{name}", **loss)
+    name: dict(sigma_rgb=15, sigma_xy=50, scale_factor=0.5, loss_name=f"loss_{name}") | loss
     for name, loss in dict(
         densecrf=dict(type="DenseCRFLoss", loss_weight=1e-6),
         normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
         gated=dict(type="DenseEnergyLoss", loss_weight=1e-6),
         normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
         kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
+        # Goes without the warm-up in deeplabv3plus_mobilenet_scribble_self_label_animals.py.
+        self_label=dict(type="SelfLabelLoss", loss_weight=1.0, sigma_rgb=10, sigma_xy=40),
     ).items()
 }
 warmup_iters = 200  # by cross entropy alone

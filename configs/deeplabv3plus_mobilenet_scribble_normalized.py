@@ -1,13 +1,8 @@
 """The recipe of deeplabv3plus_mobilenet_scribble.py with the normalized DenseCRF energy."""
 
 _base_ = "./deeplabv3plus_mobilenet_scribble.py"
-regularized_loss = dict(
-    type="DenseCRFLoss",
-    loss_weight=1.5 / 12,
-    normalize=True,
-    sigma_rgb=15,
-    sigma_xy=100,
-    scale_factor=0.5,
-    loss_name="loss_normalized",
+model = dict(
+    decode_head=dict(
+        loss_decode=[{{_base_.regularized_losses.normalized}}, {{_base_.cross_entropy}}]
+    )
 )
-model = dict(decode_head=dict(loss_decode=[regularized_loss, {{_base_.cross_entropy}}]))

@@ -1,12 +1,8 @@
 """The recipe of deeplabv3plus_mobilenet_scribble.py with the normalized cut."""
 
 _base_ = "./deeplabv3plus_mobilenet_scribble.py"
-regularized_loss = dict(
-    type="NormalizedCutLoss",
-    loss_weight=0.1 / 12,
-    sigma_rgb=15,
-    sigma_xy=100,
-    scale_factor=0.5,
-    loss_name="loss_normalized_cut",
+model = dict(
+    decode_head=dict(
+        loss_decode=[{{_base_.regularized_losses.normalized_cut}}, {{_base_.cross_entropy}}]
+    )
 )
-model = dict(decode_head=dict(loss_decode=[regularized_loss, {{_base_.cross_entropy}}]))

@@ -11,13 +11,14 @@ classes = ("background", "boat", "bottle", "cow", "pottedplant", "sheep", "tvmon
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1.0)
 # `--losses NAME ...` of tools/compare_losses.py and tools/visualize_densecrf.py takes any of them.
 regularized_losses = {
-    name: dict(sigma_rgb=15, sigma_xy=20, scale_factor=0.5, loss_name=f"loss_{name}", **loss)
+    name: dict(sigma_rgb=15, sigma_xy=20, scale_factor=0.5, loss_name=f"loss_{name}") | loss
     for name, loss in dict(
         densecrf=dict(type="DenseCRFLoss", loss_weight=5e-6),
         normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
         gated=dict(type="DenseEnergyLoss", loss_weight=5e-6),
         normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
         kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
+        self_label=dict(type="SelfLabelLoss", loss_weight=1.0, sigma_rgb=10),
     ).items()
 }
 model = dict(

@@ -2,6 +2,9 @@
 
 _base_ = "./deeplabv3plus_mobilenet_scribble_animals.py"
 
-self_label = dict(type="SelfLabelLoss", sigma_rgb=10, sigma_xy=40, scale_factor=0.5)
-model = dict(decode_head=dict(loss_decode=[{{_base_.cross_entropy}}, self_label]))
+model = dict(
+    decode_head=dict(
+        loss_decode=[{{_base_.cross_entropy}}, {{_base_.regularized_losses.self_label}}]
+    )
+)
 custom_hooks = [dict(type="ProvideImagesHook"), dict(type="ChannelsLastHook")]

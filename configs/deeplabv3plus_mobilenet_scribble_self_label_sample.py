@@ -2,5 +2,8 @@
 
 _base_ = "./deeplabv3plus_mobilenet_scribble_sample.py"
 
-self_label = dict(type="SelfLabelLoss", sigma_rgb=10, sigma_xy=20, scale_factor=0.5)
-model = dict(decode_head=dict(loss_decode=[{{_base_.cross_entropy}}, self_label]))
+model = dict(
+    decode_head=dict(
+        loss_decode=[{{_base_.cross_entropy}}, {{_base_.regularized_losses.self_label}}]
+    )
+)

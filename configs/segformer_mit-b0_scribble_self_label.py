@@ -4,6 +4,8 @@ MMSegmentation's config for ADE20K with the data and the losses of
 deeplabv3plus_mobilenet_scribble_self_label.py and a schedule for fewer images.
 """
 
+# To find its base, MMEngine evaluates this assignment alone, without the file's imports. The form
+# "mmseg::..." would need pkg_resources, which setuptools 81 dropped.
 _base_ = [
     __import__("mmseg").__path__[0]
     + "/.mim/configs/segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py"

@@ -15,6 +15,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_rloss import provide_images
+from mmseg_rloss.models.losses import named_losses
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MOBILENET = "deeplabv3plus_mobilenet_scribble"
@@ -198,12 +199,8 @@ def test_output_stride_is_16(name):
     [
         (f"{MOBILENET}_ce", {"custom_hooks", "model.decode_head.loss_decode"}),
         *(
-            (f"{MOBILENET}_{name}", {"regularized_loss", "model.decode_head.loss_decode"})
-            for name in ("normalized", "gated", "normalized_cut", "kernel_cut")
-        ),
-        (
-            f"{MOBILENET}_self_label",
-            {"self_label", "model.decode_head.loss_decode"},
+            (f"{MOBILENET}_{name}", {"model.decode_head.loss_decode"})
+            for name in ("normalized", "gated", "normalized_cut", "kernel_cut", "self_label")
         ),
         (
             "deeplabv3plus_mobilenet_mask",
@@ -226,8 +223,31 @@ def differences(one: dict, other: dict, prefix: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", [f"{MOBILENET}_animals", f"{MOBILENET}_sample"])
-def test_the_small_configs_train_with_any_of_their_losses(name):
+BANDWIDTHS = {  # sigma_rgb and sigma_xy of self-labelling and of the others
+    MOBILENET: ((10, 100), (15, 100)),
+    f"{MOBILENET}_animals": ((10, 40), (15, 50)),
+    f"{MOBILENET}_sample": ((10, 20), (15, 20)),
+}
+
+
+@pytest.mark.parametrize("name", BANDWIDTHS)
+def test_the_losses_to_compare_are_those_of_the_configs_of_one_loss(name):
+    config = load(name)
+    offered = config.regularized_losses
+    assert list(offered) == ["densecrf", "normalized", "gated", "normalized_cut", "kernel_cut"] + [
+        "self_label"
+    ]
+    assert named_losses(config, list(offered)) == offered
+    for key, loss in offered.items():
+        bandwidths = BANDWIDTHS[name][0 if key == "self_label" else 1]
+        assert ((loss.sigma_rgb, loss.sigma_xy), loss.scale_factor) == (bandwidths, 0.5)
+        setting = name.removeprefix(MOBILENET)
+        for path in CONFIGS.glob(f"{MOBILENET}_{key}{setting}.py"):
+            assert loss in load(path.stem).model.decode_head.loss_decode
+
+
+@pytest.mark.parametrize("name", BANDWIDTHS)
+def test_the_configs_train_with_any_of_their_losses(name):
     config = load(name)
     cross_entropy = config.cross_entropy
     for key, loss in config.regularized_losses.items():
