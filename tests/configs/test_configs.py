@@ -19,7 +19,7 @@ from mmseg_rloss.models.losses import named_losses
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MOBILENET = "deeplabv3plus_mobilenet_scribble"
-# The config, the name of its loss over all pixels in the log, and the loss' range.
+# The config, the name of its regularized loss in the log, and the loss' range.
 NEGATIVE, SHARE, SHARES = (-math.inf, 0), (0, 1), (0, math.inf)
 SELF_LABELLED = ("deeplabv3plus_mobilenet", "deeplabv3plus_r101") + tuple(
     f"segformer_mit-b{size}" for size in range(5)

@@ -21,6 +21,7 @@ from tools.mmseg_tool import (
     look_for_checkpoint,
     look_for_data,
 )
+from tools.mmseg_tool import run as run_tool
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "deeplabv3plus_mobilenet_scribble.py"
@@ -72,6 +73,14 @@ def test_an_incomplete_data_set_is_told_by_its_files(tmp_path):
     assert process.returncode == 2
     assert f"{tmp_path}/JPEGImages/2007_000032.jpg: missing" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_arguments_may_be_given_in_the_place_of_the_command_line_s(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(SystemExit) as stop:
+        run_tool("train.py", ["nowhere.py"])
+    assert stop.value.code == 2
+    assert "nowhere.py cannot be read as a config" in capsys.readouterr().err
 
 
 def test_mixed_precision_is_refused_on_the_cpu(tmp_path):

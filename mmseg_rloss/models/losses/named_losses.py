@@ -1,4 +1,4 @@
-"""Which losses over all pixels a config offers, by name."""
+"""Which regularized losses a config offers, by name."""
 
 from __future__ import annotations
 
