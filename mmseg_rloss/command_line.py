@@ -100,11 +100,6 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
-def shown(name: str) -> str:
-    """The name of a file as a picture can show it, whatever its encoding and the locale's."""
-    return os.fsencode(name).decode("utf-8", errors="replace")
-
-
 def say(text: str) -> None:
     """Print a line that may name files of any encoding, whatever the terminal's is."""
     encoding = sys.stdout.encoding or "utf-8"

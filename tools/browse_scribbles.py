@@ -31,7 +31,6 @@ from mmseg_rloss.command_line import (
     output_picture,
     read_config,
     say,
-    shown,
     stop_if_any,
 )
 from mmseg_rloss.datasets.config_data import LabelMaps, data_of
@@ -46,7 +45,7 @@ from mmseg_rloss.datasets.pascal_scribble import (
     PascalScribbleDataset,
     find_id_list,
 )
-from mmseg_rloss.datasets.photo import photo_size
+from mmseg_rloss.datasets.photo import photo_size, shown
 from mmseg_rloss.visualization import (
     SCRIBBLES,
     class_legend,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,11 @@ def read_photo(path: str | Path) -> np.ndarray:
         OSError: the file is missing, broke off, or is no photo.
     """
     return np.ascontiguousarray(_load(path, LoadImageFromFile())[..., ::-1])
+
+
+def shown(name: str) -> str:
+    """The name of a file as a picture can show it, whatever its encoding and the locale's."""
+    return os.fsencode(name).decode("utf-8", errors="replace")
 
 
 def photo_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:

@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
-from ..command_line import shown
 from ..datasets.config_data import LabelMaps, data_of
 from ..datasets.label_png import UNLABELLED, voc_palette
-from ..datasets.photo import read_photo
+from ..datasets.photo import read_photo, shown
 from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
 
 
