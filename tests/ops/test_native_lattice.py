@@ -236,13 +236,16 @@ def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count, threa
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("backend", [native, reference])
 def test_both_refuse_what_is_not_finite(backend, bad):
-    image, values = torch.zeros(1, 3, 4, 5), torch.ones(1, 2, 4, 5)
-    spoilt_image, spoilt_values = image.clone(), values.clone()
-    spoilt_image[0, 1, 2, 3] = spoilt_values[0, 1, 2, 3] = bad
-    with pytest.raises(ValueError, match="image .*must be finite"):
-        backend.build(spoilt_image, 15.0, 20.0)
-    with pytest.raises(ValueError, match="values must be finite"):
-        filter_by_image(image, spoilt_values, 15.0, 20.0, backend=backend)
+    """Wherever it is: each pixel has lattice points of its own, and the last three fill no vector."""
+    torch.manual_seed(0)
+    image, values = 255 * torch.rand(1, 3, 5, 7), torch.ones(1, 2, 5, 7)
+    for row, column in ((0, 0), (2, 3), (4, 6)):
+        spoilt_image, spoilt_values = image.clone(), values.clone()
+        spoilt_image[0, 1, row, column] = spoilt_values[0, 1, row, column] = bad
+        with pytest.raises(ValueError, match="image .*must be finite"):
+            backend.build(spoilt_image, 15.0, 20.0)
+        with pytest.raises(ValueError, match="values must be finite"):
+            filter_by_image(image, spoilt_values, 15.0, 20.0, backend=backend)
 
 
 @functools.cache
