@@ -9,7 +9,7 @@ import torch
 from mmseg_rloss.ops import set_num_threads
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.backends.reference import lattice as reference
-from tests.ops.filters import filter_by_features, filter_by_image
+from tests.ops.filters import features_of, filter_by_features, filter_by_image
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 
@@ -111,19 +111,6 @@ def coordinate_extents(reach: float, dim: int) -> list[int]:
             bound += abs((coefficients[0] - coefficients[1]) * scale / (dim + 1)) * reach
         extents.append(math.ceil(bound) - math.floor(-bound) + 7)
     return extents
-
-
-def features_of(point: list[int], dim: int) -> list[float]:
-    """The features that lie on a lattice point, given by its first coordinates."""
-    remainder = -sum(point) % (dim + 1)
-    last = -(sum(point) + remainder) // (dim + 1)
-    elevated = [(dim + 1) * (u + last) + remainder for u in point]
-    elevated.append((dim + 1) * last + remainder)
-    basis = []
-    for j, scale in enumerate(reference.elevation_scales(dim), start=1):
-        basis.append([scale * (1 if i < j else -j if i == j else 0) for i in range(dim + 1)])
-    basis = torch.tensor(basis, dtype=torch.float64)
-    return torch.linalg.lstsq(basis.T, torch.tensor(elevated).double()).solution.tolist()
 
 
 @pytest.mark.parametrize(
