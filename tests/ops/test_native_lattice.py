@@ -223,7 +223,7 @@ def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count, threa
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("backend", [native, reference])
 def test_both_refuse_what_is_not_finite(backend, bad):
-    """Wherever it is: each pixel has lattice points of its own, and the last three fill no vector."""
+    """Wherever: each pixel has lattice points of its own, and the last three fill no vector."""
     torch.manual_seed(0)
     image, values = 255 * torch.rand(1, 3, 5, 7), torch.ones(1, 2, 5, 7)
     for row, column in ((0, 0), (2, 3), (4, 6)):
