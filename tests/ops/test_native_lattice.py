@@ -163,7 +163,6 @@ def test_ties_fall_as_in_the_twin():
 
 @pytest.mark.parametrize("size", [(257, 257), (90, 101)])
 def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, threads):
-    torch.manual_seed(0)
     image, values = photo(*size, batch=3), torch.rand(3, 21, *size)
     region = (torch.rand(3, *size) < 0.7).float()
     results = []
@@ -180,7 +179,6 @@ def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, 
 
 def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
     """Threads that are done with one image help with another, here in two groups of channels."""
-    torch.manual_seed(0)
     images, values = photo(150, 160, batch=5), torch.rand(5, 40, 150, 160)
     images[0] = 100.0  # few lattice points, whose coordinates are close together
     images[3] = 255 * torch.rand(3, 150, 160)  # many
@@ -199,7 +197,6 @@ def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
 @pytest.mark.parametrize("channels", [1, 21, 40])
 def test_associations_are_the_sums(channels, dtype):
     """Here of several tiles and, with 40 channels, in two groups."""
-    torch.manual_seed(0)
     image, values = photo(150, 260, batch=2).to(dtype), torch.rand(2, channels, 150, 260).to(dtype)
     region = torch.rand(2, 150, 260).to(dtype)
     lattice = native.build(image, 15.0, 20.0)
@@ -224,7 +221,6 @@ def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count, threa
 @pytest.mark.parametrize("backend", [native, reference])
 def test_both_refuse_what_is_not_finite(backend, bad):
     """Wherever: each pixel has lattice points of its own, and the last three fill no vector."""
-    torch.manual_seed(0)
     image, values = 255 * torch.rand(1, 3, 5, 7), torch.ones(1, 2, 5, 7)
     for row, column in ((0, 0), (2, 3), (4, 6)):
         spoilt_image, spoilt_values = image.clone(), values.clone()
@@ -257,7 +253,6 @@ def test_many_features(dim, spread, dtype, instruction_set):
 
 def test_many_features_are_bitwise_the_same_for_every_number_of_threads(threads):
     """Here of two tiles; with 12 channels, which are taken in two groups."""
-    torch.manual_seed(0)
     image, values = photo(160, 160, channels=20, batch=2), torch.rand(2, 12, 160, 160)
     region = (torch.rand(2, 160, 160) < 0.7).float()
     results = []

@@ -32,11 +32,6 @@ CORNER = (...,) if DEVICE.type == "cuda" else (..., slice(14), slice(21))
 
 
 @pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
 def fresh_and_fast(monkeypatch):
     monkeypatch.setattr(launch, "failed_devices", set())
     if DEVICE.type == "cpu":
