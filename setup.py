@@ -15,7 +15,6 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
-from setuptools.errors import CompileError
 
 # Products are not fused with sums, so that every instruction set gives the same bits. Sums are not
 # reordered and infinities stay, whatever the environment asks for: the filter would be wrong. The
@@ -23,6 +22,8 @@ from setuptools.errors import CompileError
 EXACT = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
 EXACT += ["-fno-finite-math-only", "-fno-associative-math", "-fno-reciprocal-math"]
 FLAGS = [*EXACT, "-Wall", "-Wextra", "-include", "csrc/exact_math.hpp"]
+# The same for MSVC, which is exact unless told otherwise. There is no /openmp: threads are std's.
+MSVC_FLAGS = ["/O2", "/fp:precise", "/permissive-", "/FIexact_math.hpp"]
 INEXACT = re.compile(
     r"-Ofast|-f(fast-math|unsafe-math-optimizations|finite-math-only|associative-math"
     r"|reciprocal-math|no-signed-zeros|fp-model=fast|fp-contract=\w+)"
@@ -30,18 +31,22 @@ INEXACT = re.compile(
 
 
 class BuildKernels(build_ext):
-    """Says what it means if the kernels cannot be compiled."""
+    """Compiles by the compiler's flags, and says what it means if that cannot be done."""
 
     def build_extension(self, ext):
         try:
             if self.compiler.compiler_type == "msvc":
-                raise CompileError("they need the vector types of GCC or Clang, not MSVC")
+                ext.extra_compile_args += MSVC_FLAGS
+            else:
+                ext.extra_compile_args += FLAGS
+                # GCC's start-up code of -ffast-math flushes small numbers to 0.
+                ext.extra_link_args += EXACT
             super().build_extension(ext)
         except Exception as error:
             print(
                 f"The kernels of mmseg_rloss cannot be compiled: {error}. Without them it runs in "
-                "plain PyTorch, many times slower. Install a C++17 compiler (g++ or clang++) and "
-                "build it again.",
+                "plain PyTorch, many times slower. Install a C++17 compiler (g++, clang++ or MSVC) "
+                "and build it again.",
                 file=sys.stderr,
             )
             raise  # setuptools goes on where the extension is optional
@@ -75,8 +80,6 @@ def kernels(choice: str) -> list[Pybind11Extension]:
             depends=sorted(map(str, Path("csrc").rglob("*.hpp"))),
             include_dirs=["csrc"],
             cxx_std=17,
-            extra_compile_args=FLAGS,
-            extra_link_args=EXACT,  # GCC's start-up code of -ffast-math flushes small numbers to 0
             optional=choice != "require",
         )
     ]

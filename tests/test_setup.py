@@ -1,14 +1,16 @@
-"""The flags of the build: an environment cannot make the compiler inexact."""
+"""The flags of the build: each compiler's own, and an environment cannot make them inexact."""
 
 import os
 import runpy
 import subprocess
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import setuptools
 from pybind11 import setup_helpers
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parents[1]
 COMPILER = (os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++").split()
@@ -22,14 +24,18 @@ INEXACT = [
 ]
 
 
-def extension(monkeypatch) -> setuptools.Extension:
-    """What setup.py asks setuptools to build."""
-    given = {}
+def extension(monkeypatch, compiler="unix") -> setuptools.Extension:
+    """What setup.py has setuptools compile by this type of compiler."""
+    given, built = {}, []
     monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
     monkeypatch.setattr(setup_helpers.ParallelCompile, "install", lambda self: None)
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
-    return given["ext_modules"][0]
+    monkeypatch.setattr(build_ext, "build_extension", lambda self, ext: built.append(ext))
+    command = given["cmdclass"]["build_ext"](setuptools.Distribution())
+    command.compiler = SimpleNamespace(compiler_type=compiler)
+    command.build_extension(given["ext_modules"][0])
+    return built[0]
 
 
 def compile_nothing(*flags: str) -> subprocess.CompletedProcess:
@@ -66,3 +72,11 @@ def test_no_start_up_code_of_inexact_arithmetic_is_linked(monkeypatch):
     command = [*COMPILER, "-###", "-Ofast", "-ffast-math", *flags, "-shared", os.devnull]
     told = subprocess.run(command, capture_output=True, text=True).stderr
     assert "crtfastmath" not in told
+
+
+def test_msvc_gets_flags_of_its_own(monkeypatch):
+    ext = extension(monkeypatch, "msvc")
+    ours = ext.extra_compile_args[-4:]
+    assert ours == ["/O2", "/fp:precise", "/permissive-", "/FIexact_math.hpp"]
+    assert (ROOT / "csrc" / "exact_math.hpp").is_file() and ext.include_dirs[0] == "csrc"
+    assert not ext.extra_link_args

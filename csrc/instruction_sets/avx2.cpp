@@ -4,6 +4,7 @@
 #include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
+#undef MMSEG_RLOSS_PORTABLE  // it is the baseline's
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2"))), apply_to = function)
 #else

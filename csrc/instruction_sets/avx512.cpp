@@ -4,6 +4,7 @@
 #include "../probabilities/probabilities.hpp"
 
 #if defined(__x86_64__)
+#undef MMSEG_RLOSS_PORTABLE  // it is the baseline's
 #if defined(__clang__)
 #pragma clang attribute push(                                                        \
     __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2"))), \

@@ -18,7 +18,7 @@ template <>
 struct Dimension<0> {
   explicit Dimension(int64_t dim) : dim_(int(dim)) {}
   int value() const {
-    if (dim_ < 1 || dim_ > kMaxDim) __builtin_unreachable();
+    if (dim_ < 1 || dim_ > kMaxDim) MMSEG_RLOSS_UNREACHABLE();
     return dim_;
   }
   static constexpr int kMax = kMaxDim;
@@ -88,8 +88,8 @@ std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, in
     int64_t p = 0;
     for (; p + kStep <= num_pixels; p += kStep) {
       const V v = load<V>(plane + p);
-      low = v < low ? v : low;
-      high = v > high ? v : high;
+      low = select(v < low, v, low);
+      high = select(v > high, v, high);
       odd += v - v;
     }
     Range range{plane[0], plane[0]};
@@ -217,8 +217,8 @@ class Embedding {
       Vector<Key, kLanes<T>> key{};
       for (int i = 0; i <= dim; ++i) {
         stride[i] = broadcast<Vector<Key, kLanes<T>>>(stride_[i]);
-        const auto whole = __builtin_convertvector(nearest[i], Vector<SignedLike<T>, kLanes<T>>);
-        key += (Vector<Key, kLanes<T>>)whole * stride[i];
+        const auto whole = convert<Vector<SignedLike<T>, kLanes<T>>>(nearest[i]);
+        key += bits_as<Vector<Key, kLanes<T>>>(whole) * stride[i];
       }
       sort_descending(remainder, stride);
       store(simplices.key[0].data(), key);
@@ -288,11 +288,11 @@ class Embedding {
     for (int i = 1; i <= dim_.value(); ++i) {
       for (int j = i; j > 0; --j) {
         const auto swap = value[j - 1] < value[j];
-        const V high = swap ? value[j] : value[j - 1];
-        value[j] = swap ? value[j - 1] : value[j];
+        const V high = select(swap, value[j], value[j - 1]);
+        value[j] = select(swap, value[j - 1], value[j]);
         value[j - 1] = high;
-        const Payload first = swap ? payload[j] : payload[j - 1];
-        payload[j] = swap ? payload[j - 1] : payload[j];
+        const Payload first = select(swap, payload[j], payload[j - 1]);
+        payload[j] = select(swap, payload[j - 1], payload[j]);
         payload[j - 1] = first;
       }
     }

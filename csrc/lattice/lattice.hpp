@@ -5,8 +5,6 @@
 // inline function of the library is compiled for a newer machine.
 #pragma once
 
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -24,6 +22,7 @@
 
 #include "../memory.hpp"
 #include "../parallel.hpp"
+#include "../processor_time.hpp"
 
 namespace mmseg_rloss {
 
@@ -133,17 +132,11 @@ MMSEG_RLOSS_DECLARE(avx512)
 class StageTimer {
  public:
   explicit StageTimer(std::atomic<int64_t>& nanoseconds) : nanoseconds_(nanoseconds) {}
-  ~StageTimer() { nanoseconds_ += now() - start_; }
+  ~StageTimer() { nanoseconds_ += processor_time() - start_; }
 
  private:
-  static int64_t now() {
-    timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
-  }
-
   std::atomic<int64_t>& nanoseconds_;
-  int64_t start_ = now();
+  int64_t start_ = processor_time();
 };
 
 }  // namespace mmseg_rloss

@@ -115,7 +115,7 @@ class PointTable {
  private:
   using Entry = TableEntry<Key>;
 
-  __attribute__((noinline)) int32_t add(size_t slot, const Key& key) {
+  MMSEG_RLOSS_NOINLINE int32_t add(size_t slot, const Key& key) {
     const int32_t number = int32_t(keys_.size());
     if (number == std::numeric_limits<int32_t>::max())
       throw std::length_error("more than 2^31 lattice points");

@@ -13,7 +13,7 @@ namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 struct Larger {
   template <class V>
   MMSEG_RLOSS_INLINE V operator()(const V& a, const V& b) const {
-    return a > b ? a : b;
+    return select(a > b, a, b);
   }
 };
 

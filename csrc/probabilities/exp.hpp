@@ -30,8 +30,8 @@ MMSEG_RLOSS_INLINE Floats exp_of_negative(const Floats& x) {
   q = q * r + 0x1.555492p-3f;
   q = q * r + 0x1.fffffcp-2f;
   const Floats exp_r = q * (r * r) + r + 1.0f;
-  const Floats power = (Floats)(((Bits)shifted << 23) + (127u << 23));  // 2^n
-  return x < -87.3f ? Floats{} : Floats(exp_r * power);
+  const Floats power = bits_as<Floats>((bits_as<Bits>(shifted) << 23) + (127u << 23));  // 2^n
+  return select(x < -87.3f, Floats{}, Floats(exp_r * power));
 }
 
 MMSEG_RLOSS_INLINE Doubles exp_of_negative(const Doubles& x) {

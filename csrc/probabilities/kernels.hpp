@@ -92,15 +92,15 @@ Pattern pattern_of(const Taps<T>& columns) {
 template <class V, size_t... kIndex>
 MMSEG_RLOSS_INLINE void separate(const V& a, const V& b, V& even, V& odd,
                                  std::index_sequence<kIndex...>) {
-  even = __builtin_shufflevector(a, b, (2 * kIndex)...);
-  odd = __builtin_shufflevector(a, b, (2 * kIndex + 1)...);
+  even = shuffle<(2 * kIndex)...>(a, b);
+  odd = shuffle<(2 * kIndex + 1)...>(a, b);
 }
 
 // Each element of a vector twice.
 template <class V, size_t... kIndex>
 MMSEG_RLOSS_INLINE void repeat(const V& v, V& low, V& high, std::index_sequence<kIndex...>) {
-  low = __builtin_shufflevector(v, v, (kIndex / 2)...);
-  high = __builtin_shufflevector(v, v, ((kIndex + sizeof...(kIndex)) / 2)...);
+  low = shuffle<(kIndex / 2)...>(v, v);
+  high = shuffle<((kIndex + sizeof...(kIndex)) / 2)...>(v, v);
 }
 
 template <class L>
@@ -282,9 +282,9 @@ class ProbabilityKernels {
     if (maps_.num_channels == 1) {
       for (int i = 0; i < kSteps; ++i) {
         const V x = load_logits(logits + i * kStep);
-        const V smaller = exp_of_negative(x < T(0) ? x : -x), one = broadcast<V>(T(1));
-        store(to + i * kStep, x < T(0) ? one : smaller);
-        store(to + to_pitch + i * kStep, x < T(0) ? smaller : one);
+        const V smaller = exp_of_negative(select(x < T(0), x, V(-x))), one = broadcast<V>(T(1));
+        store(to + i * kStep, select(x < T(0), one, smaller));
+        store(to + to_pitch + i * kStep, select(x < T(0), smaller, one));
         sum[i] = smaller + T(1);
       }
       return;
@@ -297,7 +297,7 @@ class ProbabilityKernels {
       for (int i = 0; i < kSteps; ++i) {
         const V x = load_logits(logits + k * pitch + i * kStep);
         store(to + k * to_pitch + i * kStep, x);
-        largest[i] = largest[i] > x ? largest[i] : x;
+        largest[i] = select(largest[i] > x, largest[i], x);
       }
     }
     for (int i = 0; i < kSteps; ++i) sum[i] = V{};

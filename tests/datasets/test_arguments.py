@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 
 from mmseg_rloss.datasets import (
     LoadRegionOfInterest,
@@ -11,11 +10,6 @@ from mmseg_rloss.datasets import (
     ScribbleDataset,
 )
 from mmseg_rloss.visualization import overlay_labels
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _scope():
-    init_default_scope("mmseg")
 
 
 def overlay(**arguments):

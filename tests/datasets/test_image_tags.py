@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TRANSFORMS
 
 from mmseg_rloss import SelfLabelLoss as SelfLabelLayer
@@ -13,11 +12,6 @@ from mmseg_rloss.ops import Scene
 from tests.engine.segmentors import IMAGENET, build_segmentor, losses_of
 
 LOADED = ["LoadRegionOfInterest", "LoadImageTags"]
-
-
-@pytest.fixture(autouse=True)
-def _scope():
-    init_default_scope("mmseg")
 
 
 def sample(labels: dict[int, tuple[int, int]], size=(16, 24)) -> dict:

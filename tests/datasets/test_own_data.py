@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.evaluation import IoUMetric
@@ -23,11 +22,6 @@ PIPELINE = [  # as in the configs: the photo is resized, its labels are not
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _scope():
-    init_default_scope("mmseg")
 
 
 def own_set(folder, labels, kind=BaseSegDataset, **arguments):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import ExifTags, Image
 
@@ -15,11 +14,6 @@ CLASSES = dict(classes=("ground", "leaf", "fruit"))
 LOADING = [dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")]
 # An id each, with its suffix.
 IMAGES = {"my photo": ".jpg", "v1.5": ".PNG", "sub/scan.v2.final": ".tif", "old": ".jpeg"}
-
-
-@pytest.fixture(autouse=True)
-def _scope():
-    init_default_scope("mmseg")
 
 
 def write(path: Path, pixels: np.ndarray) -> None:

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset
-from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from mmseg.datasets.transforms import Albu
 from mmseg.registry import TRANSFORMS
@@ -23,11 +22,6 @@ from mmseg_rloss.datasets.transforms.pipeline_check import untracked_padding
 
 LOAD, PACK = dict(type="LoadRegionOfInterest"), dict(type="PackScribbleInputs")
 UNLABELLED = 255
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _scope():
-    init_default_scope("mmseg")
 
 
 def sample(size, label, grey_level=90):
@@ -288,6 +282,8 @@ PACK_BY_MMSEG = dict(type="PackSegInputs")
         ([ROTATE, FLIP, PAD, PAD, PACK_BY_MMSEG], ["RandomRotate", "Pad"]),
         ([LOAD, ROTATE, PACK_BY_MMSEG], ["RandomRotate"]),
         ([PAD, PACK], ["Pad"]),
+        ([CUT_OUT, PACK_BY_MMSEG], ["RandomCutOut"]),
+        ([dict(type="RandomRotFlip", rotate_prob=0.0), PACK_BY_MMSEG], ["RandomRotFlip"]),
         ([dict(type="CenterCrop", crop_size=16, auto_pad=True), PACK], ["CenterCrop"]),
         ([dict(type="CenterCrop", crop_size=16), PACK], []),
         ([LOAD, ROTATE, PAD, PACK], []),

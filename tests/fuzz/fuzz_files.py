@@ -1,5 +1,7 @@
 """Mutated files of every kind through every tool that reads files: `make fuzz-files`.
 
+The environment variable EXAMPLES sets how many of them, 5000 by default.
+
 A tool may end well or by a SystemExit that names files; anything else is a fault, of which
 Hypothesis prints the smallest example.
 """
@@ -7,6 +9,7 @@ Hypothesis prints the smallest example.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 import warnings
@@ -40,7 +43,7 @@ from tools import (
 )
 from tools.dataset_converters import pascal_scribble, scribbles
 
-EXAMPLES = 5000
+EXAMPLES = int(os.environ.get("EXAMPLES", 5000))
 SIZE = (24, 32)  # height, width
 XML = b"""<?xml version="1.0"?><annotation><size><width>32</width><height>24</height></size>
 <polygon><tag>cow</tag><point><X>4</X><Y>5</Y></point><point><X>20</X><Y>5</Y></point></polygon>

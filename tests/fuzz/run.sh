@@ -13,7 +13,8 @@ build_fuzzer() {
     mkdir -p "$build/$1"
     pids=
     for source in tests/fuzz/fuzz_filter csrc/instruction_sets/baseline \
-        csrc/instruction_sets/avx2 csrc/instruction_sets/avx512 csrc/parallel csrc/memory; do
+        csrc/instruction_sets/avx2 csrc/instruction_sets/avx512 csrc/parallel csrc/memory \
+        csrc/processor_time; do
         # shellcheck disable=SC2086  # the flags are several words
         $compiler -std=c++17 -O1 -g1 -ffp-contract=off -Wall -Wextra -Werror $2 -fno-sanitize-recover=all \
             -c "$source.cpp" -o "$build/$1/$(basename "$source").o" &

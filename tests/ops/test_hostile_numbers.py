@@ -8,12 +8,6 @@ from tests.ops.filters import filter_by_image
 from tests.ops.golden import relative_error
 from tests.ops.photos import photo
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 # Rounding in float32 decides, for pixels between two simplices, which corners of no weight the
 # lattice has; what the blur carries over these moves the sums by up to this much.
 TIES = 2e-2

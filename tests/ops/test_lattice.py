@@ -25,11 +25,6 @@ from tests.ops.photos import photo
 SIGMAS = {"sigma_rgb": 15.0, "sigma_xy": 20.0}
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_unsymmetric_product_is_the_originals(name):
     golden = load(name)

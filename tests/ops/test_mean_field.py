@@ -30,11 +30,6 @@ KERNELS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 def prediction(height: int, width: int, classes: int = 3, batch: int = 1) -> Tensor:
     """Random probabilities (N, K, H, W), float64, rather sure of themselves."""
     return torch.randn(batch, classes, height, width, dtype=torch.float64).mul(2).softmax(1)
@@ -283,6 +278,8 @@ def test_an_empty_batch_stays_empty():
             ValueError,
             r"in \[0, 1\], but range from 3 to 3: pass logits.softmax",
         ),
+        (dict(probabilities=torch.full((1, 2, 4, 5), -0.5)), ValueError, "range from -0.5 to -0.5"),
+        (dict(probabilities=torch.full((1, 2, 4, 5), 1.5)), ValueError, "range from 1.5 to 1.5"),
         (dict(probabilities=torch.full((1, 2, 4, 5), torch.nan)), ValueError, "range from nan"),
         (dict(iterations=-1), ValueError, "iterations must be 0 or more, not -1"),
         (dict(iterations=2.5), TypeError, "iterations must be an int, not float"),

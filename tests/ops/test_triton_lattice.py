@@ -16,7 +16,7 @@ from mmseg_rloss.ops.backends.reference import lattice as reference
 from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
 from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
 from mmseg_rloss.ops.backends.triton import launch
-from tests.ops.filters import filter_by_features, filter_by_image
+from tests.ops.filters import features_of, filter_by_features, filter_by_image
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.photos import photo
 
@@ -29,11 +29,6 @@ TOLERANCE = 1e-6
 # The interpreter takes minutes for the golden images: a corner of one has to do.
 SMALL_NAMES = NAMES if DEVICE.type == "cuda" else ["odd_size"]
 CORNER = (...,) if DEVICE.type == "cuda" else (..., slice(14), slice(21))
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -254,6 +249,30 @@ def test_what_the_kernels_cannot_goes_to_plain_pytorch(case):
     torch.testing.assert_close(filtered, expected, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(association, (values * expected).sum(2))
     torch.testing.assert_close(volume, (region.unsqueeze(1) * expected).sum(2))
+
+
+@pytest.mark.parametrize("coordinate, fits", [(4093, True), (4094, False)])
+def test_coordinates_leave_room_for_neighbours_in_a_key(coordinate, fits):
+    """A field of 13 bits, for numbers from -4096: a neighbour lies up to two steps away."""
+    ends = [coordinate, -coordinate]
+    points = [features_of([end, 3 - end % 3], dim=2) for end in ends]  # multiples of 3, in sum
+    features, values = torch.tensor(points).T[None].contiguous(), torch.rand(1, 2, 2)
+    lattice = triton_lattice.build(features.to(DEVICE), 1.0, None)
+    result = triton_lattice.filter(lattice, values.to(DEVICE), "both").cpu()
+    assert (lattice.points is not None) == fits
+    assert relative_error(result, filter_by_features(features, values)) < TOLERANCE
+
+
+@pytest.mark.parametrize("most, by_kernels", [(200, True), (100, False), (40, False)])
+def test_more_rows_than_offsets_reach_go_to_the_twin(most, by_kernels, monkeypatch):
+    """Of 50 pixels with 150 lattice points."""
+    monkeypatch.setattr(triton_lattice, "_MAX_ROWS", most)
+    features, values = torch.randn(1, 2, 50) * 100, torch.rand(1, 2, 50)
+    lattice = triton_lattice.build(features.to(DEVICE), 1.0, None)
+    assert (lattice.search is None) == (most < 50)
+    result = triton_lattice.filter(lattice, values.to(DEVICE), "both").cpu()
+    assert (lattice.points is not None) == by_kernels
+    assert relative_error(result, filter_by_features(features, values)) < TOLERANCE
 
 
 def test_infinite_features_are_refused():

@@ -17,11 +17,6 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(launch, "failed_devices", set())
     with warnings.catch_warnings():
