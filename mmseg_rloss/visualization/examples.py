@@ -31,7 +31,8 @@ def draw_examples(config: Config, predictions: Mapping[str, Path], count: int) -
     palette = voc_palette()
     palette[: len(data.palette)] = data.palette
     names = list(data.images)
-    rows, present = {}, set()
+    rows: dict[str, dict[str, np.ndarray]] = {}
+    present: set[int] = set()
     for i in np.linspace(0, len(names) - 1, min(count, len(names)), dtype=int).tolist():
         maps = {
             title: source.read(names[i])[0]
