@@ -264,9 +264,9 @@ def export_brush_beside_the_short_json(root: Path) -> Conversion:
     (task,) = label_studio()
     short = {
         "id": 1,
+        "created_at": "2026-11-27",
         "image": task["data"]["image"],
         "my-tag": [dict(format="rle")],
-        "updated": "x",
     }
     return export_brush(root, lambda: [short])
 
