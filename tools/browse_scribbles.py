@@ -7,7 +7,7 @@ Folders, classes and colours are those of a config, of its training set or with 
 validation set; or else the folders and classes of PascalScribbleDataset. What networks predict, as
 tools/predict.py writes it, can stand between the scribbles and the masks:
 
-    python tools/browse_scribbles.py data/sample --split val --ids val_0000 val_0001 \\
+    python tools/browse_scribbles.py configs/my_config.py --split val --ids val_0000 val_0001 \\
         --predictions "cross entropy"=ce/masks "with DenseCRF"=densecrf/masks --out sheet.png
 """
 
@@ -94,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         legend = class_legend(names_of(labels, data.classes), colours.palette)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_sheet(sheet, legend).savefig(args.out)
+        if colours.doubt:
+            print(f"Is this what you mean? In the sheet, {colours.doubt}.")
         say(f"{args.out} shows {len(sheet)} of {len(data.ids)} photos.")
     stop_if_any([*data.problems, *bad.values()], "photos are left out")
 
@@ -197,11 +199,21 @@ class Colours:
     def __init__(self, palette: np.ndarray | None) -> None:
         self.palette = full_palette(palette)  # (256, 3)
         self.seen: set[int] = set()
+        self.doubt: str | None = None
         self._fixed = 0 if palette is None else len(palette)
 
     def add(self, labels: np.ndarray, own: np.ndarray) -> None:
-        """Give the labels of a file with a palette of its own their colours."""
-        for label in set(np.unique(labels).tolist()) - self.seen - {UNLABELLED}:
+        """Give the labels of a file, whose palette (256, 3) is its own, their colours."""
+        present = set(np.unique(labels).tolist()) - {UNLABELLED}
+        for label in sorted(present):
+            alike = [other for other in self.seen if (self.palette[other] == own[label]).all()]
+            if not self._fixed and alike and label not in alike:
+                self.doubt = (
+                    f"label {label} has in one label map the colour that label {alike[0]} has in "
+                    "another. If they count the classes differently, name the network's config in "
+                    "the place of the folder"
+                )
+        for label in present - self.seen:
             self.seen.add(label)
             if label >= self._fixed:
                 self.palette[label] = own[label]

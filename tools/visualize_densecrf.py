@@ -16,7 +16,9 @@ of which DenseEnergyLoss and SelfLabelLoss look at the labels, NAME.png in a fol
 Without a checkpoint, the predictions can be score maps, as `tools/predict.py --save-scores` writes
 them, NAME.npy in a folder, each (classes, height, width) of logits or probabilities:
 
-    python tools/visualize_densecrf.py --scores predictions/scores IMAGE ...
+    python tools/visualize_densecrf.py --scores predictions/scores CONFIG IMAGE ...
+
+The config names the classes, their colours and the loss; without one, they are VOC's and rloss's.
 
 The loss is computed at the size of the photo, whose pixels sigma_xy counts.
 """
@@ -25,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,8 +35,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 
 import mmseg_rloss  # noqa: F401  # before MMSeg's models, which need it beside mmcv-lite
 
@@ -52,7 +57,7 @@ from mmseg_rloss.command_line import (
     stop_if_any,
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
-from mmseg_rloss.datasets.config_data import LabelMaps
+from mmseg_rloss.datasets.config_data import LabelMaps, metainfo_of
 from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.image_folder import files_by_id
 from mmseg_rloss.datasets.label_png import voc_palette
@@ -69,7 +74,8 @@ VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    source = SavedScores(args.scores) if args.scores else Network(*args.model, args.losses)
+    read = functools.partial(SavedScores, args.scores) if args.scores else Network
+    source = read(*args.model, names=args.losses)
     losses = [varied for loss in source.losses for varied in vary(loss, args)]
     bad = []
     for name, photo in track(args.photos.items(), "Drawing"):
@@ -84,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 maps.image,
                 maps.probabilities,
                 torch.ones(maps.image.shape[1:]),
-                source.classes or names_of(len(maps.probabilities)),
+                source.classes(len(maps.probabilities)),
                 source.palette,
                 maps.labels,
             )
@@ -135,13 +141,12 @@ class Network:
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
         self.palette = palette_of(self._model)
-        classes = self._model.dataset_meta.get("classes") or ()
-        self.classes = classes if len(classes) == len(self.palette) else None
-        if names:
-            losses = named(config, names)
-        else:
-            losses = [*losses_by_name(self._model).values(), DenseCRFLoss()][:1]
-        self.losses = [loss.layer for loss in losses]
+        self._classes = self._model.dataset_meta.get("classes") or ()
+        self.losses = layers(config, names, self._model)
+
+    def classes(self, count: int) -> Sequence[str]:
+        """Their names."""
+        return self._classes if len(self._classes) == count else names_of(count)
 
     def scores(self, name: str, photo: Path) -> Tensor:
         """(K, H, W)"""
@@ -152,14 +157,23 @@ class Network:
 
 
 class SavedScores:
-    """Reads score maps; the parameters of the loss are rloss's."""
+    """Reads score maps; a config, if any, tells the classes and the loss."""
 
-    classes = None  # a map does not tell
-    palette = voc_palette()
-    losses = (DenseCRFLoss().layer,)
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: str | None = None, *, names: list[str] | None) -> None:
         self._folder = folder
+        self._classes: Sequence[str] = ()
+        self.palette = voc_palette()
+        self.losses = [DenseCRFLoss().layer]
+        if config:
+            contents = read_network_config(config)
+            if metainfo := metainfo_of(contents):
+                self._classes, own = metainfo
+                self.palette[: len(own)] = own
+            self.losses = layers(config, names, build_network(contents))
+
+    def classes(self, count: int) -> Sequence[str]:
+        """Their names: the config's, or as a map of so many classes suggests."""
+        return self._classes if len(self._classes) == count else names_of(count)
 
     def scores(self, name: str, photo: Path) -> Tensor:
         """(K, H, W)"""
@@ -202,6 +216,25 @@ def to_probabilities(scores: Tensor) -> Tensor:
     return scores.softmax(0)
 
 
+def build_network(config: Config) -> nn.Module:
+    """The network of a config, of any weights."""
+    init_default_scope("mmseg")
+    try:
+        return MODELS.build(config.model)
+    except Exception as error:  # The parts of a network have their own types.
+        message = f"The network of {config.filename} cannot be built ({reason(error)})"
+        raise SystemExit(message) from None
+
+
+def layers(config: str, names: list[str] | None, network: nn.Module) -> list[EnergyLayer]:
+    """The losses that are named, or else the network's first one, or else rloss's."""
+    if names:
+        losses = named(config, names)
+    else:
+        losses = [*losses_by_name(network).values(), DenseCRFLoss()][:1]
+    return [loss.layer for loss in losses]
+
+
 def named(config: str, names: list[str]) -> list[RegularizedLoss]:
     try:
         return [
@@ -231,7 +264,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s CONFIG CHECKPOINT IMAGE ... [options]\n"
-        "       %(prog)s --scores FOLDER IMAGE ... [options]",
+        "       %(prog)s --scores FOLDER [CONFIG] IMAGE ... [options]",
     )
     parser.add_argument(
         "inputs", nargs="+", help="config, checkpoint, and photos or folders; or just those"
@@ -264,9 +297,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.scale_factor and args.scale_factor > 1:
         parser.error(f"argument --scale-factor: must be at most 1, got {args.scale_factor}")
-    if args.scores and args.losses:
-        parser.error("--losses names losses of a config, which --scores goes without")
-    args.model = [] if args.scores else args.inputs[:2]
+    args.model = args.inputs[:2]
+    if args.scores:  # which stand for the checkpoint
+        args.model = [path for path in args.inputs[:1] if path.endswith(".py")]
+        if args.losses and not args.model:
+            parser.error("--losses names losses of a config: name it before the photos")
     paths = [Path(photo) for photo in args.inputs[len(args.model) :]]
     if not paths:
         parser.error("name at least one photo, after the config and the checkpoint")

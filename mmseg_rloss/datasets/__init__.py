@@ -5,11 +5,12 @@ import mmseg  # noqa: F401  # before this package: it has all of them imported
 from .file_check import DatasetFilesError
 from .pascal_scribble import PascalScribbleDataset
 from .scribble_dataset import DatasetNotFoundError, ScribbleDataset
-from .transforms import LoadImageTags, LoadRegionOfInterest, PackScribbleInputs
+from .transforms import KeepImage, LoadImageTags, LoadRegionOfInterest, PackScribbleInputs
 
 __all__ = [
     "DatasetFilesError",
     "DatasetNotFoundError",
+    "KeepImage",
     "LoadImageTags",
     "LoadRegionOfInterest",
     "PackScribbleInputs",

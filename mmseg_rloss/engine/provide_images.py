@@ -25,7 +25,8 @@ def provide_images(
     """Provide every RegularizedLoss in a segmentor with its images, from now on.
 
     Each forward in mode ``loss`` gets the batch as 0-255 RGB, computed back from the data
-    preprocessor's mean, std and channel order, and the region of interest; both are taken back
+    preprocessor's mean, std and channel order, or as KeepImage kept it in the pipeline, and the
+    region of interest; both are taken back
     when it returns. The lattices that the losses need are launched before the network computes
     its logits; losses with the same bandwidths and scale share one. Calling this twice for a
     model does no harm.
@@ -84,7 +85,8 @@ class ImageProvider:
         inputs, data_samples = call.arguments["inputs"], call.arguments["data_samples"]
         region_of_interest = regions_of_interest(inputs, data_samples)
         tags = image_tags(inputs, data_samples)
-        scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor, tags)
+        kept = kept_images(inputs, data_samples)
+        scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor, tags, kept)
         # A quarter of the pixels says as much as all of them.
         scale_factor = 0.5 if min(scene.size) > 1 else 1.0
         self._check_range(scene.image(scale_factor), scene.region(scale_factor, inputs))
@@ -128,6 +130,35 @@ def regions_of_interest(inputs: Tensor, data_samples: Sequence[SegDataSample]) -
     return torch.stack(regions)
 
 
+def kept_images(inputs: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor | None:
+    """The images of a batch as KeepImage kept them.
+
+    Args:
+        inputs: (N, C, H, W) batch as the network gets it.
+        data_samples: N data samples.
+
+    Returns:
+        (N, C, H, W) as they were loaded, 0 in the padding, on the device of ``inputs``; None where
+        none was kept.
+
+    Raises:
+        ValueError: Some were kept and others were not.
+    """
+    kept = ["kept_image" in sample for sample in data_samples]
+    if not any(kept):
+        return None
+    if not all(kept):
+        raise ValueError(
+            f"{kept.count(False)} of {len(kept)} images of the batch were not kept: put KeepImage "
+            "into the pipeline of every training set, or of none"
+        )
+    images = [
+        _padded(sample.kept_image.data.to(inputs.device, non_blocking=True), inputs, sample)
+        for sample in data_samples
+    ]
+    return torch.stack(images)
+
+
 def image_tags(inputs: Tensor, data_samples: Sequence[SegDataSample]) -> Tensor | None:
     """The labels that the images of a batch may show, as noted by LoadImageTags.
 
@@ -157,9 +188,15 @@ def _region_of_interest(inputs: Tensor, sample: SegDataSample) -> Tensor:
     else:
         size = sample.metainfo.get("img_shape", (height, width))[:2]
         region = inputs.new_ones((1, *size), dtype=torch.uint8)
-    at_the_end = (0, width - region.shape[-1], 0, height - region.shape[-2])
+    return _padded(region, inputs, sample)[0]
+
+
+def _padded(maps: Tensor, inputs: Tensor, sample: SegDataSample) -> Tensor:
+    """Maps of a sample, (C, h, w), at the size of the batch, and 0 in its padding."""
+    height, width = inputs.shape[-2:]
+    at_the_end = (0, width - maps.shape[-1], 0, height - maps.shape[-2])
     padding = sample.metainfo.get("padding_size", at_the_end)  # left, right, top, bottom
-    region = F.pad(region, tuple(padding))
-    if region.shape[-2:] != (height, width):  # An augmentation of batches has scaled them.
-        region = F.interpolate(region[None], (height, width))[0]
-    return region[0]
+    maps = F.pad(maps, tuple(padding))
+    if maps.shape[-2:] != (height, width):  # An augmentation of batches has scaled them.
+        maps = F.interpolate(maps[None], (height, width))[0]
+    return maps

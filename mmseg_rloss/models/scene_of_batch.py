@@ -20,6 +20,7 @@ def scene_of(
     region_of_interest: Tensor,
     data_preprocessor: nn.Module,
     image_tags: Tensor | None = None,
+    kept_images: Tensor | None = None,
 ) -> Scene:
     """The scene of a batch that a data preprocessor has made.
 
@@ -28,10 +29,14 @@ def scene_of(
         region_of_interest: (N, H, W), 1 on the pixels that show an image, 0 elsewhere.
         data_preprocessor: That of MMSegmentation or MMEngine.
         image_tags: As in :class:`~mmseg_rloss.ops.Scene`.
+        kept_images: (N, C, H, W) as they were loaded, where the network's have other colours.
 
     Returns:
         The images in the range in which they were loaded, RGB if C is 3.
     """
+    if kept_images is not None:
+        images = kept_images.flip(1) if kept_images.shape[1] == 3 else kept_images  # from BGR
+        return Scene(images, region_of_interest, image_tags=image_tags)
     statistics: dict[str, Any] = {}
     if getattr(data_preprocessor, "mean", None) is not None:
         statistics = dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)

@@ -84,10 +84,16 @@ def check_flag(name: str, value: bool) -> None:
         raise TypeError(f"{name} must be True or False, not {type(value).__name__} {value!r}")
 
 
+def check_is_tensor(name: str, value: object) -> None:
+    """Raise TypeError unless ``value`` is a tensor."""
+    if not isinstance(value, Tensor):
+        remedy = f": pass torch.from_numpy({name})" if hasattr(value, "__array__") else ""
+        raise TypeError(f"{name} must be a torch.Tensor, not {type(value).__name__}{remedy}")
+
+
 def check_tensor(name: str, tensor: Tensor, axes: tuple[str, ...]) -> None:
     """Raise unless ``tensor`` is a real tensor with these axes, none of which but N is empty."""
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+    check_is_tensor(name, tensor)
     shape = tuple(tensor.shape)
     if len(shape) != len(axes):
         raise ValueError(f"{name} must be ({', '.join(axes)}), but its shape is {shape}")
@@ -177,8 +183,7 @@ def check_energy_maps(maps: Mapping[str, Tensor], scale_factor: float) -> None:
         ValueError: Sizes do not match.
     """
     for name, tensor in maps.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+        check_is_tensor(name, tensor)
     image_name, segmentation_name, *_ = maps
     image, segmentation, *_ = maps.values()
     shape = tuple(segmentation.shape)

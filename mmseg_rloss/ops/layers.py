@@ -2,7 +2,8 @@
 
 An energy is a scalar, averaged over the batch, differentiable in the segmentation S within a region
 R, under the affinities A of a lattice. Of each there are three: ``*_energy``, the formula;
-``*_loss``, the function that checks its arguments and scales them; and the layer.
+``*_loss``, the function that checks its arguments and scales them; and the layer, whose call names
+the arguments as rloss's and RRM's layers do.
 """
 
 from __future__ import annotations
@@ -369,9 +370,9 @@ class DenseCRFLoss(EnergyLayer):
         check_flag("normalize", normalize)
         self.normalize = normalize
 
-    def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
+    def forward(self, images: Tensor, segmentations: Tensor, ROIs: Tensor) -> Tensor:
         """``weight`` times :func:`densecrf_loss` of the arguments, which it documents."""
-        maps = image, segmentation, region_of_interest
+        maps = images, segmentations, ROIs
         options: Any = dict(normalize=self.normalize, value_range=self.value_range)
         return self.weight * densecrf_loss(*maps, *self.bandwidths, **options)
 
@@ -397,11 +398,11 @@ class DenseEnergyLoss(EnergyLayer):
         self,
         images: Tensor,
         segmentations: Tensor,
-        region_of_interest: Tensor,
+        ROIs: Tensor,
         seg_label: Tensor,
     ) -> Tensor:
         """``weight`` times :func:`dense_energy_loss` of the arguments, which it documents."""
-        maps = images, segmentations, region_of_interest, seg_label
+        maps = images, segmentations, ROIs, seg_label
         return self.weight * dense_energy_loss(
             *maps, *self.bandwidths, value_range=self.value_range
         )
@@ -421,9 +422,9 @@ class NormalizedCutLoss(EnergyLayer):
         value_range: As in :func:`densecrf_loss`.
     """
 
-    def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
+    def forward(self, images: Tensor, segmentations: Tensor, ROIs: Tensor) -> Tensor:
         """``weight`` times :func:`normalized_cut_loss` of the arguments, which it documents."""
-        maps = image, segmentation, region_of_interest
+        maps = images, segmentations, ROIs
         return self.weight * normalized_cut_loss(
             *maps, *self.bandwidths, value_range=self.value_range
         )
@@ -456,9 +457,9 @@ class KernelCutLoss(EnergyLayer):
         super().__init__(weight, sigma_rgb, sigma_xy, scale_factor, value_range=value_range)
         self.densecrf_weight = check_positive("densecrf_weight", densecrf_weight)
 
-    def forward(self, image: Tensor, segmentation: Tensor, region_of_interest: Tensor) -> Tensor:
+    def forward(self, images: Tensor, segmentations: Tensor, ROIs: Tensor) -> Tensor:
         """``weight`` times :func:`kernel_cut_loss` of the arguments, which it documents."""
-        maps = image, segmentation, region_of_interest
+        maps = images, segmentations, ROIs
         options: Any = dict(densecrf_weight=self.densecrf_weight, value_range=self.value_range)
         return self.weight * kernel_cut_loss(*maps, *self.bandwidths, **options)
 
@@ -498,14 +499,14 @@ class SelfLabelLoss(EnergyLayer):
 
     def forward(
         self,
-        image: Tensor,
-        segmentation: Tensor,
-        region_of_interest: Tensor,
+        images: Tensor,
+        segmentations: Tensor,
+        ROIs: Tensor,
         seg_label: Tensor,
         image_tags: Tensor | None = None,
     ) -> Tensor:
         """``weight`` times :func:`self_label_loss` of the arguments, which it documents."""
-        maps = image, segmentation, region_of_interest, seg_label
+        maps = images, segmentations, ROIs, seg_label
         options: Any = dict(class_balance=self.class_balance, value_range=self.value_range)
         return self.weight * self_label_loss(
             *maps, *self.bandwidths, image_tags=image_tags, **options

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import backends
 from .backends.reference.mean_field import Kernel
-from .checks import check_count, check_not_negative, check_positive
+from .checks import check_count, check_is_tensor, check_not_negative, check_positive
 from .lattice import Lattice
 from .ranges import GREY_LEVELS, RangeCheck, judge_probabilities
 
@@ -124,8 +124,7 @@ def _check_tensors(image: Tensor, probabilities: Tensor) -> None:
         "probabilities": (probabilities, "(N, K, H, W)"),
     }
     for name, (tensor, axes) in arguments.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, not {type(tensor).__name__}")
+        check_is_tensor(name, tensor)
         if tensor.ndim != 4 or 0 in tensor.shape[1:]:
             raise ValueError(
                 f"{name} must be {axes} with a channel and a pixel at least, but its shape is "

@@ -1,5 +1,6 @@
 """Sheets of pictures: one row for each photo, one column for each kind of picture."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -93,4 +94,6 @@ def class_legend(classes: Mapping[int, str], palette: np.ndarray) -> list[Patch]
 def draw_legend(figure: Figure, patches: Sequence[Patch]) -> None:
     """Below the figure, in as many lines as it takes."""
     columns = max(1, int(figure.get_figwidth() / LEGEND_WIDTH))
+    lines = max(1, math.ceil(len(patches) / columns))
+    columns = max(1, math.ceil(len(patches) / lines))  # of about equal length
     figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False)

@@ -105,6 +105,23 @@ def test_a_packed_region_is_padded_like_the_image():
         assert torch.equal(provided[i].float(), padded(region[..., None], (32, 32))[0])
 
 
+def test_the_losses_see_the_images_that_were_kept():
+    distorted, loaded = photos((14, 22), (16, 10)), photos((14, 22), (16, 10))
+    distorted[0] //= 2
+    model = build_segmentor(**IMAGENET, size=(32, 32), size_divisor=None)
+    seen = watch(densecrf_of(model))
+    batch = packed_batch(distorted)
+    for sample, image in zip(batch["data_samples"], loaded, strict=True):
+        sample.kept_image = PixelData(data=torch.from_numpy(image.transpose(2, 0, 1).copy()))
+    with provide_images(model):
+        losses_of(model, batch)
+        for i, image in enumerate(loaded):
+            assert torch.equal(seen[0][0][i], padded(image[..., ::-1], (32, 32))), "as RGB"
+        del batch["data_samples"][0].kept_image
+        with pytest.raises(ValueError, match="1 of 2 images of the batch were not kept: put KeepI"):
+            losses_of(model, batch)
+
+
 def test_a_padding_on_the_left_and_on_top_is_outside():
     model = build_segmentor(**IMAGENET)
     batch = model.data_preprocessor(packed_batch(photos((16, 16)), [np.ones((16, 16), np.uint8)]))

@@ -49,6 +49,20 @@ def value_and_gradient(layer, maps):
     return loss, torch.autograd.grad(loss, segmentation)[0]
 
 
+def test_the_arguments_have_the_names_of_the_original_layers(layer):
+    maps = maps_of(layer, random_case())
+    names = ("images", "segmentations", "ROIs", "seg_label", "image_tags")
+    assert layer(**dict(zip(names, maps, strict=False))) == layer(*maps)
+
+
+@pytest.mark.parametrize("place, name", [(0, "image"), (2, "region_of_interest")])
+def test_an_array_of_numpy_is_refused_with_the_remedy(layer, place, name):
+    maps = maps_of(layer, random_case())
+    maps[place] = maps[place].numpy()
+    with pytest.raises(TypeError, match=rf"{name}\w* must be .*: pass torch\.from_numpy\({name}"):
+        layer(*maps)
+
+
 def test_the_plain_backend_agrees(layer, monkeypatch):
     maps = maps_of(layer, random_case())
     expected = value_and_gradient(layer, maps)

@@ -156,6 +156,18 @@ def test_a_class_has_one_colour_in_a_sheet(root, figures):
     assert [round(255 * value) for value in patches[-1].get_facecolor()[:3]] == dog.tolist()
 
 
+def test_label_maps_that_count_the_classes_differently_are_told(root, capsys, figures):
+    (root / "masks").mkdir()
+    palette = voc_palette()[[0, 12]]  # a network's, of the background and dogs
+    write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png", palette)
+    browse(root, "--ids", "a", "b")
+    assert "mean? In the sheet" not in " ".join(capsys.readouterr().out.split())
+    browse(root, "--ids", "a", "--predictions", f"net={root / 'masks'}")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "label 1 has in one label map the colour that label 12 has in another" in told
+    assert "name the network's config" in told
+
+
 @pytest.mark.parametrize("file", ["JPEGImages/b.jpg", "SegmentationClassAug/a.png", "net/c.png"])
 def test_the_sheet_is_not_written_over_what_it_shows(root, file):
     (root / "net").mkdir()

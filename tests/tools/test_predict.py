@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmseg.apis import MMSegInferencer
 from PIL import ExifTags, Image
 
 from mmseg_rloss.ops import dense_crf_inference
@@ -219,15 +217,3 @@ def test_a_config_that_is_none_is_named(network, tmp_path, text, told):
         config.write_text(text)
     with pytest.raises(SystemExit, match=rf"other\.py {told}"):
         run(network._replace(config=str(config)), tmp_path / "a.png", tmp_path / "out", "--refine")
-
-
-def test_mmsegs_inferencer_predicts_the_same(network, tmp_path):
-    """As docs/inference.md tells to call it."""
-    config = Config.fromfile(network.config)
-    config.test_dataloader = dict(dataset=dict(pipeline=config.test_pipeline))
-    config.visualizer = dict(type="SegLocalVisualizer")
-    config.dump(tmp_path / "config.py")
-    photo = write_photo(tmp_path / "a.png")
-    inferencer = MMSegInferencer(str(tmp_path / "config.py"), network.checkpoint, device="cpu")
-    mask = inferencer(str(tmp_path / "a.png"))["predictions"]
-    assert np.array_equal(mask, network.logits(photo).argmax(0).numpy())

@@ -155,6 +155,29 @@ def test_a_folder_stands_for_its_photos_and_classes_have_the_configs_names(
     assert "pull towards my leaf" in titles
 
 
+def test_a_config_names_the_classes_and_the_loss_of_saved_scores(
+    network, tmp_path, figures, capsys
+):
+    config = Config.fromfile(network.config)
+    metainfo = dict(classes=("sky", "my leaf", "fruit"), palette=[[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    config.train_dataloader = dict(dataset=dict(type="ScribbleDataset", metainfo=metainfo))
+    config.dump(tmp_path / "config.py")
+    photo = write_photo(tmp_path / "photos" / "a photo.png")
+    logits = network.logits(photo)
+    np.save(tmp_path / "a photo.npy", logits.numpy())
+    options = ["--scores", str(tmp_path), "--out", str(tmp_path / "out")]
+    visualize_densecrf.main([str(tmp_path / "config.py"), str(tmp_path / "photos"), *options])
+    expected = 1e-6 * energy(photo, logits.softmax(0), 15, 20, 0.5)
+    assert losses_in(figures[0]) == [pytest.approx(expected, rel=1e-3)]
+    assert "pull towards my leaf" in [axis.get_title() for axis in figures[0].axes]
+    (legend,) = figures[0].legends
+    colours = [patch.get_facecolor()[:3] for patch in legend.get_patches()]
+    assert np.allclose(colours[1], np.array([4, 5, 6]) / 255)
+    with pytest.raises(SystemExit):
+        visualize_densecrf.main([str(tmp_path / "photos"), *options, "--losses", "cut"])
+    assert "--losses names losses of a config: name it before the photos" in capsys.readouterr().err
+
+
 def test_a_row_for_each_pair_of_sigmas_of_saved_scores(tmp_path, figures):
     photo = write_photo(tmp_path / "a.png")
     logits = torch.randn(21, 24, 32, generator=torch.Generator().manual_seed(0)) * 3

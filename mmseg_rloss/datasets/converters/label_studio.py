@@ -1,4 +1,6 @@
-"""Label Studio's JSON export (labelstud.io/guide/export), with its brush strokes.
+"""Label Studio's exports of JSON, with brush strokes, and of brush strokes as PNGs.
+
+They are those of labelstud.io/guide/export.
 
 The brush packs its strokes as github.com/thi-ng/umbrella's rle-pack does: 32 bits for the number of
 values, 5 for the bits of a value less one, four times 4 for the bits of a length less one; then
@@ -16,28 +18,102 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import numpy as np
 
+from ..id_list import PHOTO_SUFFIXES
 from .files import read_json, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options, as_points
+from .png import opened
 
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what the server puts before a file's name
 OPAQUE = 128
+# A stroke's file: the task, the annotation, who drew it, the tag and its label, and a number.
+STROKE = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-(.+)-(\d+)\.png")
 
 
 def read(path: Path, options: Options) -> Export:
     """A JSON file (not JSON-MIN), or a folder of some."""
     items = []
     for file in sources(path, ".json"):
-        try:
-            tasks = read_json(file)
-        except FormatError as error:
-            raise FormatError(f"{file}: {error}") from None
-        if not isinstance(tasks, list) or not all(
-            isinstance(task, dict) and "annotations" in task for task in tasks
-        ):
+        tasks = tasks_of(file)
+        if not all("annotations" in task for task in tasks):
             raise FormatError(f"{file}: no JSON of Label Studio: export JSON, not JSON-MIN")
         for task in tasks:
             items.append(Item(f"{file}, task {task.get('id')}", partial(annotation, task)))
     return Export(items)
+
+
+def tasks_of(file: Path) -> list[dict[str, Any]]:
+    """The tasks in a JSON file.
+
+    Raises:
+        FormatError: it is no list of them.
+    """
+    try:
+        tasks = read_json(file)
+    except FormatError as error:
+        raise FormatError(f"{file}: {error}") from None
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise FormatError(f"{file}: no JSON of Label Studio")
+    return tasks
+
+
+def read_brush(path: Path, options: Options) -> Export:
+    """The folder of "Brush labels to PNG", with the JSON or JSON-MIN of the project in it.
+
+    The strokes' files do not name the images: JSON tells which task is of which.
+    """
+    strokes: dict[int, list[tuple[int, int, str, Path]]] = {}
+    for file in sources(path, ".png"):
+        parts = STROKE.fullmatch(file.name)
+        if not parts:
+            raise FormatError(f"{file} is not named as Label Studio names the strokes of a brush")
+        task, drawing, label, number = parts.groups()
+        strokes.setdefault(int(task), []).append((int(drawing), int(number), label, file))
+    try:
+        files = sources(path, ".json")
+    except FormatError:
+        raise FormatError(
+            f"{path} does not tell which task is of which image: put the project's export as JSON "
+            "beside the strokes, or convert that alone, as label-studio: it holds the strokes, too"
+        ) from None
+    tasks = {task.get("id"): task for file in files for task in tasks_of(file)}
+    items = []
+    for number, drawn in sorted(strokes.items()):
+        read_strokes = partial(brush_annotation, number, tasks.get(number), sorted(drawn))
+        items.append(Item(f"{path}, task {number}", read_strokes))
+    return Export(items)
+
+
+def brush_annotation(
+    number: int, task: dict[str, Any] | None, drawn: list[tuple[int, int, str, Path]]
+) -> Annotation:
+    """The strokes of a task, by everyone who drew some.
+
+    Raises:
+        FormatError: the JSON has no such task, or the strokes are of different sizes.
+    """
+    if task is None:
+        raise FormatError(f"the JSON beside it has no task {number}")
+    tags = tags_of(task)
+    masks = [np.asarray(opened(file).convert("L")) >= OPAQUE for *_, file in drawn]
+    if len({mask.shape for mask in masks}) > 1:
+        raise FormatError("its strokes are of different sizes")
+    names = [without_tag(label, tags) for _, _, label, _ in drawn]
+    marks = [Mark(name, "mask", mask=mask) for name, mask in zip(names, masks, strict=True)]
+    return Annotation(image_of(task), masks[0].shape, marks)
+
+
+def tags_of(task: dict[str, Any]) -> set[str]:
+    """The names of the tags by which a task was labelled, as JSON or JSON-MIN has them."""
+    if "annotations" not in task:
+        return {key for key, value in task.items() if isinstance(value, (list, dict))}
+    results = [result for drawing in task["annotations"] for result in drawing.get("result", [])]
+    return {result["from_name"] for result in results if "from_name" in result}
+
+
+def without_tag(label: str, tags: set[str]) -> str:
+    """The name of a class, of TAG-NAME; a tag and a name may hold hyphens."""
+    found = [tag for tag in tags if label.startswith(f"{tag}-")]
+    return label[len(max(found, key=len)) + 1 :] if found else label.partition("-")[2]
 
 
 def annotation(task: dict[str, Any]) -> Annotation:
@@ -63,7 +139,10 @@ def annotation(task: dict[str, Any]) -> Annotation:
 
 def image_of(task: dict[str, Any]) -> str:
     """The name of the file that was uploaded, or its path in the local storage."""
-    texts = [value for value in (task.get("data") or {}).values() if isinstance(value, str)]
+    data = task.get("data") or {  # JSON-MIN has them among other texts
+        key: value for key, value in task.items() if str(value).lower().endswith(PHOTO_SUFFIXES)
+    }
+    texts = [value for value in data.values() if isinstance(value, str)]
     if not texts:
         raise FormatError("its data name no image")
     address = urlparse(texts[0])

@@ -1,7 +1,14 @@
-"""Transforms that carry the region of interest through MMSegmentation's pipelines."""
+"""Transforms that carry what the losses need through MMSegmentation's pipelines."""
 
 from .formatting import PackScribbleInputs
-from .loading import LoadImageTags, LoadRegionOfInterest
+from .loading import KeepImage, LoadImageTags, LoadRegionOfInterest
 from .processing import CenterCrop, Pad
 
-__all__ = ["CenterCrop", "LoadImageTags", "LoadRegionOfInterest", "PackScribbleInputs", "Pad"]
+__all__ = [
+    "CenterCrop",
+    "KeepImage",
+    "LoadImageTags",
+    "LoadRegionOfInterest",
+    "PackScribbleInputs",
+    "Pad",
+]

@@ -1,4 +1,4 @@
-"""Packs the region of interest and the image's tags with the sample."""
+"""Packs the region of interest, the image's tags and its true colours with the sample."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ class PackScribbleInputs(PackSegInputs):
     """MMSeg's PackSegInputs, which also packs the region of interest as ``gt_roi``.
 
     ``data_sample.gt_roi.data`` is (1, H, W) uint8, 1 on the pixels that show the photo and 0
-    elsewhere. ``data_sample.image_tags`` are those of LoadImageTags. Without LoadRegionOfInterest
-    in the pipeline, it packs what PackSegInputs packs.
+    elsewhere. ``data_sample.image_tags`` are those of LoadImageTags, and
+    ``data_sample.kept_image.data`` is the image of KeepImage, (C, H, W) as it was loaded. Without
+    them in the pipeline, it packs what PackSegInputs packs.
 
     Args:
         meta_keys: As in PackSegInputs.
 
     Raises:
         TypeError: meta_keys is one string, whose letters would be taken for keys.
-        ValueError: The region, or the label map, has another size than the image, or there are
-            labels that are not among the tags.
+        ValueError: The region, the label map or the kept image has another size than the image, or
+            there are labels that are not among the tags.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -43,6 +44,11 @@ class PackScribbleInputs(PackSegInputs):
             _check_size(results)
             region = (results["gt_roi_map"] == INSIDE).astype(np.uint8)
             packed["data_samples"].gt_roi = PixelData(data=torch.from_numpy(region)[None])
+        if "kept_img" in results:
+            _check_kept_image(results)
+            image = np.atleast_3d(results["kept_img"]).transpose(2, 0, 1)
+            kept = PixelData(data=torch.from_numpy(np.ascontiguousarray(image)))
+            packed["data_samples"].kept_image = kept
         if "image_tags" in results:
             _check_tags(results)
             packed["data_samples"].set_metainfo(dict(image_tags=results["image_tags"]))
@@ -58,6 +64,15 @@ def _check_size(results: dict) -> None:
             "maps named in results['seg_fields']. Put LoadRegionOfInterest after it if it adds no "
             "padding, or let it treat those maps like gt_seg_map; check that "
             "default_scope = 'mmseg', since MMCV's own Resize and RandomFlip do not"
+        )
+
+
+def _check_kept_image(results: dict) -> None:
+    size, image_size = results["kept_img"].shape[:2], results["img"].shape[:2]
+    if size != image_size:
+        raise ValueError(
+            f"The image of KeepImage is {size} but the network's {image_size}: a transform between "
+            "KeepImage and PackScribbleInputs moves pixels. Put KeepImage after it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Loads what the losses need beside image and labels: the region of interest, the image's tags."""
+"""Loads what the losses need beside image and labels: region of interest, tags, true colours."""
 
 from __future__ import annotations
 
@@ -129,4 +129,26 @@ class LoadImageTags(BaseTransform):
             raise ValueError("LoadImageTags goes right after LoadRegionOfInterest in the pipeline")
         labels = np.unique(results["gt_seg_map"])
         results["image_tags"] = labels[labels != UNLABELLED].tolist()
+        return results
+
+
+@TRANSFORMS.register_module()
+class KeepImage(BaseTransform):
+    """Keep the image as it is here for the losses over all pixels, whatever its colours become.
+
+    The network gets what the transforms after this one make of it. Goes after all that move pixels
+    and before those that change colours, such as PhotoMetricDistortion. PackScribbleInputs packs
+    the result.
+
+    Required keys:
+
+    - img: (H, W) or (H, W, C)
+
+    Added keys:
+
+    - kept_img: a copy of it
+    """
+
+    def transform(self, results: dict) -> dict:
+        results["kept_img"] = results["img"].copy()
         return results

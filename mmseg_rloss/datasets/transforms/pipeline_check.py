@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, RandomChoiceResize, RandomResize
 from mmcv.transforms import CenterCrop as MMCVCenterCrop
 from mmcv.transforms import Pad as MMCVPad
 from mmcv.transforms import RandomFlip as MMCVRandomFlip
@@ -18,15 +18,28 @@ from mmseg.datasets.transforms import (
     RandomMosaic,
     RandomRotate,
     RandomRotFlip,
+    ResizeShortestEdge,
+    ResizeToMultiple,
 )
 
 from ..own_data import check_training_files, has_scribbles
 from .albu import changes_colours_alone
 from .formatting import PackScribbleInputs
 from .label_check import check_label_transforms, pipelines
-from .loading import LoadRegionOfInterest
+from .loading import KeepImage, LoadRegionOfInterest
 
 _ADD_PIXELS = (MMCVPad, RandomRotate, RandomRotFlip, RandomMosaic, RandomCutOut, RandomDepthMix)
+_MOVE_PIXELS = (
+    *_ADD_PIXELS,
+    MMCVCenterCrop,
+    MMCVRandomFlip,
+    MMCVResize,
+    RandomChoiceResize,
+    RandomCrop,
+    RandomResize,
+    ResizeShortestEdge,
+    ResizeToMultiple,
+)
 # These know gt_seg_map alone; MMSeg and this package have their own, which are subclasses.
 _MMCVS_OWN = (MMCVCenterCrop, MMCVPad, MMCVRandomFlip, MMCVResize)
 
@@ -41,8 +54,8 @@ def untracked_padding(dataset: Any) -> list[str]:
         Class names, in order; empty if a region of interest is loaded and packed, or not needed.
 
     Raises:
-        ValueError: The region is loaded, but in the wrong place, or a transform would falsify it
-            or the labels.
+        ValueError: The region is loaded, or the image kept, but in the wrong place, or a transform
+            would falsify it or the labels.
         DatasetFilesError: It is a ValueError. A set names no photo, or files of one that loads the
             region cannot be used.
     """
@@ -50,6 +63,7 @@ def untracked_padding(dataset: Any) -> list[str]:
     check_training_files(dataset)
     names = []
     for pipeline in pipelines(dataset):
+        _check_kept(pipeline)
         types = [type(transform) for transform in pipeline]
         if LoadRegionOfInterest in types and PackScribbleInputs in types:
             _check_tracked(pipeline, types.index(LoadRegionOfInterest))
@@ -66,10 +80,11 @@ def traps_of_pipelines(dataset: Any) -> list[str]:
     """
     traps = []
     steps = [step for pipeline in pipelines(dataset) for step in pipeline]
-    if any(isinstance(step, PhotoMetricDistortion) for step in steps):
+    if any(map(_distorts_what_losses_see, pipelines(dataset))):
         traps.append(
             "PhotoMetricDistortion changes the colours by which the losses tell what belongs "
-            "together: leave it out of the training pipeline"
+            "together: put dict(type='KeepImage') before it, or leave it out of the training "
+            "pipeline"
         )
     crops = [step for step in steps if isinstance(step, RandomCrop)]
     if any(crop.cat_max_ratio < 1 for crop in crops) and has_scribbles(dataset):
@@ -78,6 +93,41 @@ def traps_of_pipelines(dataset: Any) -> list[str]:
             "scribble or those of one class: leave it out"
         )
     return traps
+
+
+def _distorts_what_losses_see(pipeline: list[BaseTransform]) -> bool:
+    """Whether a pipeline distorts the colours of an image that it has not kept before."""
+    for transform in pipeline:
+        if isinstance(transform, KeepImage):
+            return False
+        if isinstance(transform, PhotoMetricDistortion):
+            return True
+    return False
+
+
+def _check_kept(pipeline: list[BaseTransform]) -> None:
+    """Refuse an image kept before its pixels are moved, or never packed."""
+    kept = [isinstance(transform, KeepImage) for transform in pipeline]
+    if not any(kept):
+        return
+    after = pipeline[kept.index(True) :]
+    if moving := [type(t).__name__ for t in after if _moves_pixels(t)]:
+        raise ValueError(
+            f"KeepImage comes before {', '.join(moving)}, so that the losses would see another "
+            "image than the network: put it after all that moves pixels, before what changes "
+            "colours"
+        )
+    if not any(isinstance(transform, PackScribbleInputs) for transform in after):
+        raise ValueError(
+            "The image of KeepImage is packed by PackScribbleInputs alone: let it take the place "
+            "of PackSegInputs"
+        )
+
+
+def _moves_pixels(transform: BaseTransform) -> bool:
+    if isinstance(transform, Albu):
+        return not changes_colours_alone(transform)
+    return isinstance(transform, _MOVE_PIXELS)
 
 
 def _adds_pixels(transform: BaseTransform) -> bool:

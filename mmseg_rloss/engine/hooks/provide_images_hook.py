@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
@@ -17,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from ...datasets.own_data import check_evaluation_files, has_scribbles
 from ...datasets.transforms.pipeline_check import traps_of_pipelines, untracked_padding
 from ...models.head_check import check_heads, losses_by_name, trap_of_heads, type_names
+from ...models.weight_check import doubt_about_weight
 from ...ops.ranges import GREY_LEVELS, check_value_range
 from ..provide_images import ImageProvider, find_segmentor, provide_images
 
@@ -29,9 +31,9 @@ class ProvideImagesHook(Hook):
     """Hand every RegularizedLoss the images and their region of interest while training lasts.
 
     See :func:`~mmseg_rloss.engine.provide_images`. It also stops the training at the start if
-    a head cannot use the loss or files cannot be used, warns if padding would count as image or the
-    config holds what does not suit scribbles, and stops after the first iteration if a loss was
-    never called.
+    a head cannot use the loss or files cannot be used, warns if padding would count as image, the
+    config holds what does not suit scribbles or a weight does not fit the first batch, and stops
+    after the first iteration if a loss was never called.
 
     Args:
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
@@ -76,8 +78,8 @@ class ProvideImagesHook(Hook):
         self._provider = provide_images(runner.model, value_range=self._value_range)
         _providers[segmentor] = self._provider
         for name, loss in losses.items():
-            unwatch = functools.partial(self._unwatch, name)
-            self._watches[name] = loss.register_forward_pre_hook(unwatch)
+            at_first_call = functools.partial(self._at_first_call, segmentor, name)
+            self._watches[name] = loss.register_forward_pre_hook(at_first_call)
 
     def before_test(self, runner: Any) -> None:
         """See that the files to test on can be used.
@@ -116,7 +118,13 @@ class ProvideImagesHook(Hook):
         while self._watches:
             self._unwatch(next(iter(self._watches)))
 
-    def _unwatch(self, name: str, *call: Any) -> None:
+    @torch.compiler.disable
+    def _at_first_call(self, segmentor: BaseModel, name: str, loss: Any, args: tuple) -> None:
+        self._unwatch(name)
+        if doubt := doubt_about_weight(name, loss, _head_of(segmentor, name)):
+            print_log(doubt, logger="current", level=logging.WARNING)
+
+    def _unwatch(self, name: str) -> None:
         self._watches.pop(name).remove()
 
 

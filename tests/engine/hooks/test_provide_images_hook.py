@@ -11,6 +11,8 @@ from mmseg_rloss.engine.provide_images import find_segmentor
 from tests.engine.segmentors import DENSECRF
 from tests.engine.training import LOADING, PIPELINE, logged, train, training_config, write_data_set
 
+FITTING = 1.5e-3  # the weight for images of this size, of noise
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -62,6 +64,7 @@ def warnings_of(runner):
 def trained(root, tmp_path_factory):
     config = training_config(root, tmp_path_factory.mktemp("work"))
     config["custom_hooks"] += [dict(type="RecordRegions"), dict(type="RecordLog")]
+    config["model"]["decode_head"]["loss_decode"][1] = dict(DENSECRF, loss_weight=FITTING)
     return train(config)
 
 
@@ -141,9 +144,20 @@ def test_messages_name_the_losses_of_the_network(root, tmp_path):
         train(config | dict(experiment_name="uncalled"))
 
 
+def test_a_weight_that_does_not_fit_the_images_is_told_once(root, tmp_path):
+    config = training_config(root, tmp_path)
+    weak = dict(DENSECRF, loss_weight=FITTING / 100)
+    config["model"]["decode_head"]["loss_decode"][1] = weak
+    config["custom_hooks"].append(dict(type="RecordLog"))
+    (warning,) = warnings_of(train(config))
+    assert "DenseCRFLoss decode_head.loss_decode.1 has loss_weight" in warning
+    assert "times weaker than the published setting" in warning
+
+
 def test_padding_that_would_pass_for_photo_is_warned_of_with_the_lines_to_add(root, tmp_path):
     rotate, pad = dict(type="RandomRotate", prob=1.0, degree=9), dict(type="Pad", size=(24, 32))
     config = training_config(root, tmp_path, [*LOADING, rotate, pad, dict(type="PackSegInputs")])
+    config["model"]["decode_head"]["loss_decode"][1] = dict(DENSECRF, loss_weight=FITTING)
     config["custom_hooks"].append(dict(type="RecordLog"))
     (warning,) = warnings_of(train(config))
     for words in ("RandomRotate, Pad", "type='LoadRegionOfInterest'", "type='PackScribbleInputs'"):

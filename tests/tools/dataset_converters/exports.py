@@ -2,9 +2,17 @@
 
 import base64
 import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
+import h5py
+import nibabel
 import numpy as np
 from PIL import Image
+
+from tests.tools.network import write_photo
 
 SIZE = (20, 30)  # height, width
 ID = "my photo.v1"
@@ -142,7 +150,7 @@ def label_studio() -> list[dict]:
     pixels[0, 0] = 9, 9, 9, 100  # the soft rim of a stroke
 
     def result(kind: str, name: str, **value: object) -> dict:
-        sizes = dict(original_height=SIZE[0], original_width=SIZE[1])
+        sizes = dict(original_height=SIZE[0], original_width=SIZE[1], from_name="my-tag")
         return dict(type=kind, value={kind: [name], **value}, **sizes)
 
     def per_cent(point: list) -> dict:
@@ -161,3 +169,212 @@ def label_studio() -> list[dict]:
         annotations=[dict(result=drawn), dict(was_cancelled=True, result=[{"type": "x"}])],
     )
     return [task]
+
+
+class Conversion(NamedTuple):
+    """What is named to the tool."""
+
+    format: str
+    export: Path
+    options: tuple[object, ...] = ()
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def export_labelme(root: Path) -> Conversion:
+    drawn = labelme(
+        shape("ground", "linestrip", [LINE[0], [7, 3.2], LINE[1]]),
+        shape("leaf", "point", [POINT]),
+        shape("leaf", "polygon", AREA),
+        shape("ground", "mask", [[3, 14], [7, 17]], mask=holed_png()),
+    )
+    return Conversion("labelme", write(root / "json" / "a.json", drawn).parent)
+
+
+def export_cvat(root: Path) -> Conversion:
+    rle = ", ".join(map(str, runs(HOLED, "C")))
+    text = CVAT.format(rle=rle, name=f"{ID}.jpg")
+    return Conversion("cvat", write(root / "annotations.xml", text))
+
+
+def export_cvats_masks(root: Path) -> Conversion:
+    export = root / "cvat"
+    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
+    lines += [f"{name}:{','.join(map(str, colour))}::" for name, colour in COLOURS.items()]
+    write(export / "labelmap.txt", "\n".join(lines))
+    save(export / "SegmentationClass" / f"{ID}.png", in_colours(ALL))
+    save(export / "SegmentationObject" / f"{ID}.png", in_colours(ALL))
+    return Conversion("cvat-masks", export)
+
+
+def export_coco(root: Path, form: Callable = list) -> Conversion:
+    mask = np.zeros(SIZE, bool)
+    mask[14:18, 3:8] = HOLED
+    return Conversion("coco", write(root / "coco.json", coco(form(runs(mask, "F")))))
+
+
+def export_packed_coco(root: Path) -> Conversion:
+    return export_coco(root, packed)
+
+
+def export_coco_polylines(root: Path) -> Conversion:
+    """Lines as `polyline` and as polygons of two points, which some tools write."""
+    drawn = coco([SIZE[0] * SIZE[1]])
+    line, point, area, _ = drawn["annotations"]
+    line |= dict(keypoints=None, polyline=[np.ravel(LINE).tolist()])
+    brush = dict(line, polyline=None, segmentation=[[*LINE[0], *LINE[0]]])
+    mask = np.zeros(SIZE, bool)
+    mask[14:18, 3:8] = HOLED
+    rle = dict(line, polyline=None, segmentation=dict(size=SIZE, counts=runs(mask, "F")))
+    drawn["annotations"] = [line, point, area, brush, rle]
+    return Conversion("coco", write(root / "coco.json", drawn))
+
+
+def export_label_studio(root: Path) -> Conversion:
+    return Conversion("label-studio", write(root / "project.json", label_studio()))
+
+
+def export_brush(root: Path, tasks: Callable[[], list[dict]] = label_studio) -> Conversion:
+    """Two strokes of one class and one of another, by two annotators."""
+    stroke = np.where(labels_of("mask") == 0, 255, 0).astype(np.uint8)
+    stroke[0, 0] = 100  # a soft rim
+    first = np.where(labels_of("line") == 0, 200, 0).astype(np.uint8)
+    leaf = np.where(labels_of("point", "area") == 1, 255, 0).astype(np.uint8)
+    for name, pixels in {
+        "task-1-annotation-2-by-a@b.org-my-tag-ground-0": first,
+        "task-1-annotation-2-by-a@b.org-my-tag-ground-1": stroke,
+        "task-1-annotation-10-by-7-my-tag-leaf-0": leaf,
+    }.items():
+        save(root / "brush" / f"{name}.png", pixels)
+    write(root / "brush" / "project.json", tasks())
+    return Conversion("label-studio-png", root / "brush")
+
+
+def export_brush_beside_the_short_json(root: Path) -> Conversion:
+    (task,) = label_studio()
+    short = {
+        "id": 1,
+        "created_at": "2026-11-27",
+        "image": task["data"]["image"],
+        "my-tag": [dict(format="rle")],
+    }
+    return export_brush(root, lambda: [short])
+
+
+def export_colours(root: Path, unlabelled: tuple[int, ...] = (0, 0, 0, 0)) -> Conversion:
+    save(root / "drawn" / f"{ID}.png", in_colours(ALL, unlabelled))
+    lines = [f"{name} {' '.join(map(str, colour))}" for name, colour in COLOURS.items()]
+    palette = write(root / "palette.txt", "\n".join([*lines, "void 255 255 255"]))
+    return Conversion("colours", root / "drawn", ("--palette", palette))
+
+
+def export_colours_on_white(root: Path) -> Conversion:
+    return export_colours(root, (255, 255, 255, 255))
+
+
+def export_labels(root: Path, unlabelled: int = 255, suffix: str = "png") -> Conversion:
+    shift = 1 if unlabelled == 0 else 0
+    drawn = np.where(ALL == 255, unlabelled, ALL.astype(np.uint16) + shift).astype(np.uint16)
+    save(root / "drawn" / f"{ID}.{suffix}", drawn)
+    options = [] if unlabelled == 255 else ["--unlabelled", unlabelled]
+    return Conversion("index", root / "drawn", ("--classes", *CLASSES, *options))
+
+
+def export_labels_with_4_unlabelled(root: Path) -> Conversion:
+    return export_labels(root, 4)
+
+
+def export_napari(root: Path) -> Conversion:
+    return export_labels(root, 0, "tif")
+
+
+def export_per_class(root: Path) -> Conversion:
+    for label, name in enumerate(CLASSES):
+        save(root / "drawn" / name / f"{ID}.png", np.where(label == ALL, 255, 0).astype(np.uint8))
+    return Conversion("per-class", root / "drawn")
+
+
+def export_nifti(root: Path) -> Conversion:
+    """Two slices, of which the first has no mark."""
+    (root / "drawn").mkdir()
+    (root / "images").mkdir(exist_ok=True)
+    labels = np.zeros((2, *SIZE), np.uint8)
+    labels[1] = np.where(ALL == 255, 0, ALL + 1)
+    image = np.linspace(-50, 300, labels.size).reshape(labels.shape)
+    for path, values in {"images/p.1.nii.gz": image, "drawn/p.1_scribble.nii.gz": labels}.items():
+        nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), root / path)
+    return Conversion("volume", root / "drawn", ("--classes", *CLASSES))
+
+
+def export_h5(root: Path) -> Conversion:
+    with h5py.File(root / "patient_slice_1.h5", "w") as file:
+        file["image"] = np.linspace(0, 1, ALL.size).reshape(SIZE)
+        file["label"] = np.zeros(SIZE, np.uint8)
+        file["scribble"] = np.where(ALL == 255, 4, ALL)
+    options = ("--classes", *CLASSES, "--unlabelled", 4)
+    return Conversion("volume", root / "patient_slice_1.h5", options)
+
+
+EXPORTS = [
+    export_labelme,
+    export_cvat,
+    export_cvats_masks,
+    export_coco,
+    export_label_studio,
+    export_brush,
+    export_colours,
+    export_labels,
+    export_napari,
+    export_per_class,
+    export_nifti,
+    export_h5,
+]
+VARIANTS = [
+    export_packed_coco,
+    export_coco_polylines,
+    export_brush_beside_the_short_json,
+    export_colours_on_white,
+    export_labels_with_4_unlabelled,
+]
+
+
+def in_three_channels(labels: np.ndarray) -> np.ndarray:
+    return np.repeat(labels.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def scribbles4all(kind: str, root: Path) -> tuple[Conversion, dict[int, str]]:
+    """One of its data sets; and the names of the classes that stand where ALL has 0 and 1."""
+    image, label, values, unlabelled = {
+        "s4Pascal": ("2007_000032.jpg", "2007_000032.png", {0: 0, 1: 12}, 255),
+        "s4Cityscapes": (
+            "aachen/aachen_000000_000019_leftImg8bit.png",
+            "aachen/aachen_000000_000019_gtFine_labelIds.png",
+            {0: 7, 1: 33},
+            0,
+        ),
+        "s4ADE20K": ("ADE_train_00000001.jpg", "ADE_train_00000001.png", {0: 1, 1: 150}, 0),
+    }[kind]
+    drawn = np.full(SIZE, unlabelled)
+    for mark, value in values.items():
+        drawn[mark == ALL] = value
+    if kind == "s4Cityscapes":
+        drawn[19] = 4  # static, which its evaluation leaves out
+    save(root / "drawn" / label, in_three_channels(drawn))
+    (root / "drawn" / label).with_suffix(".h5").touch()
+    write_photo(root / "images" / image, SIZE)
+    names = {
+        "s4Pascal": {0: "background", 1: "dog"},
+        "s4Cityscapes": {0: "road", 1: "bicycle"},
+        "s4ADE20K": {0: "wall", 1: "flag"},
+    }
+    return Conversion("scribbles4all", root / "drawn"), names[kind]

@@ -6,7 +6,6 @@ import re
 import sys
 from pathlib import Path
 
-import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -20,22 +19,30 @@ from tests.tools.dataset_converters.exports import (
     AREA,
     CLASSES,
     COLOURS,
-    CVAT,
-    HOLED,
+    EXPORTS,
     ID,
     LINE,
     POINT,
     SIZE,
+    VARIANTS,
     coco,
+    export_brush,
+    export_colours,
+    export_cvat,
+    export_cvats_masks,
+    export_labelme,
+    export_nifti,
     holed_png,
     in_colours,
-    label_studio,
+    in_three_channels,
     labelme,
     labels_of,
     packed,
     rle_pack,
-    runs,
+    save,
+    scribbles4all,
     shape,
+    write,
 )
 from tests.tools.network import write_photo
 from tools.dataset_converters import scribbles
@@ -49,18 +56,6 @@ def images(tmp_path) -> Path:
     return tmp_path / "images"
 
 
-def write(path: Path, content: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
-
-def save(path: Path, pixels: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
 def convert(kind: str, export: Path, *options: object) -> Path:
     """Convert an export whose images lie beside it, and return the folder."""
     out = export.parent / "data set"
@@ -68,6 +63,23 @@ def convert(kind: str, export: Path, *options: object) -> Path:
         options = (*options, "--images", export.parent / "images")
     scribbles.main([kind, str(export), "--out", str(out), *map(str, options)])
     return out
+
+
+def train_on(out: Path, num_classes: int) -> None:
+    """Train for two iterations on what was converted."""
+    config = training_config(out.parent, out.parent / "work")
+    config["load_from"] = None
+    config["train_dataloader"]["dataset"] = dict(
+        type="ScribbleDataset",
+        data_root=str(out),
+        ann_file="train.txt",
+        metainfo=dict(classes=str(out / "classes.txt")),
+        pipeline=PIPELINE,
+    )
+    config["model"]["decode_head"]["num_classes"] = num_classes
+    runner = train(config)
+    assert runner.iter == 2
+    assert np.isfinite(logged(runner, "decode.loss_ce")).all()
 
 
 def check(out: Path, expected: np.ndarray, palette: list | None = None) -> None:
@@ -87,22 +99,92 @@ def check(out: Path, expected: np.ndarray, palette: list | None = None) -> None:
         assert palette is None or image.getpalette()[:6] == palette
 
 
-def test_labelme(tmp_path, images, capsys):
-    drawn = labelme(
-        shape("ground", "linestrip", [LINE[0], [7, 3.2], LINE[1]]),
-        shape("leaf", "point", [POINT]),
-        shape("leaf", "polygon", AREA),
-        shape("ground", "mask", [[3, 14], [7, 17]], mask=holed_png()),
-    )
-    write(tmp_path / "json" / "a.json", drawn)
-    out = convert("labelme", tmp_path / "json")
+@pytest.mark.parametrize("export", EXPORTS)
+def test_what_was_drawn_in_any_tool_is_converted_and_trained_on(tmp_path, images, export):
+    form, path, options = export(tmp_path)
+    out = convert(form, path, *options)
     check(out, ALL)
+    train_on(out, len(CLASSES))
+
+
+@pytest.mark.parametrize("export", VARIANTS)
+def test_what_was_drawn_is_converted_in_the_other_forms_of_a_format(tmp_path, images, export):
+    form, path, options = export(tmp_path)
+    check(convert(form, path, *options), ALL)
+
+
+@pytest.mark.parametrize("kind", ["s4Pascal", "s4Cityscapes", "s4ADE20K"])
+def test_scribbles_for_all_are_converted_and_trained_on(tmp_path, kind):
+    (form, path, _), names = scribbles4all(kind, tmp_path)
+    out = convert(form, path)
+    classes = (out / "classes.txt").read_text().splitlines()
+    assert len(classes) == dict(s4Pascal=21, s4Cityscapes=19, s4ADE20K=150)[kind]
+    (label,) = (out / "scribbles").rglob("*.png")
+    with Image.open(label) as image:
+        labels = np.array(image)
+    for mark, name in names.items():
+        assert np.array_equal(labels == classes.index(name), mark == ALL)
+    assert np.array_equal(labels == 255, ALL == 255)
+    assert [path.with_suffix("").name for path in (out / "images").rglob("*.*")] == [label.stem]
+    train_on(out, len(classes))
+
+
+def test_scribbles_for_all_that_are_not_theirs_are_told(tmp_path):
+    _, path, _ = scribbles4all("s4Pascal", tmp_path)[0]
+    save(path / "2007_000033.png", in_three_channels(np.full(SIZE, 21)))
+    save(path / "2007_000039.png", in_colours(ALL))
+    save(path / "other.png", in_colours(ALL))
+    with pytest.raises(SystemExit) as stop:
+        convert("scribbles4all", path)
+    for part in (
+        "000033.png: label 21, which is none",
+        "000039.png: it holds colours",
+        "other.png: it is not named as the first",
+    ):
+        assert part in str(stop.value)
+    save(tmp_path / "neither" / "a.png", in_colours(ALL))
+    with pytest.raises(SystemExit, match="is named as in none of s4Pascal, s4Cityscapes, s4ADE20K"):
+        convert("scribbles4all", tmp_path / "neither")
+
+
+def test_strokes_whose_images_nothing_tells(tmp_path, images):
+    form, path, _ = export_brush(tmp_path)
+    (path / "project.json").write_text("[]")
+    with pytest.raises(SystemExit, match="task 1: the JSON beside it has no task 1"):
+        convert(form, path, "--classes", *CLASSES)
+    (path / "project.json").unlink()
+    with pytest.raises(SystemExit, match="does not tell which task is of which image: put the pro"):
+        convert(form, path)
+    save(path / "mask.png", in_colours(ALL))
+    with pytest.raises(SystemExit, match=r"mask\.png is not named as Label Studio names"):
+        convert(form, path)
+
+
+def test_classes_and_colours_are_printed_for_the_config_and_counted(tmp_path, images, capsys):
+    form, path, _ = export_labelme(tmp_path)
+    convert(form, path)
     printed = capsys.readouterr().out
     assert (
         "metainfo = dict(classes=('ground', 'leaf'), palette=[[0, 0, 0], [128, 0, 0]])" in printed
     )
     (row,) = re.findall(r"leaf +1 +2 +(\d+)", printed)
     assert int(row) == np.count_nonzero(ALL == 1)
+
+
+@pytest.mark.parametrize("export", [export_cvat, export_cvats_masks, export_colours])
+def test_colours_are_those_of_the_tool(tmp_path, images, export):
+    form, path, options = export(tmp_path)
+    check(convert(form, path, *options), ALL, [*COLOURS["ground"], *COLOURS["leaf"]])
+
+
+def test_slices_are_named_and_shown_in_grey_levels(tmp_path):
+    form, path, options = export_nifti(tmp_path)
+    out = convert(form, path, *options)
+    assert (out / "train.txt").read_text() == "p.1_001\n"  # the other slice has no mark
+    image = np.linspace(-50, 300, 2 * ALL.size).reshape(2, *SIZE)
+    with Image.open(out / "images" / "p.1_001.png") as picture:
+        levels = (image[1] + 50) / 350 * 255
+        assert np.abs(np.array(picture) - levels).max() <= 0.51
 
 
 def test_other_shapes_of_labelme(tmp_path, images):
@@ -122,31 +204,6 @@ def test_other_shapes_of_labelme(tmp_path, images):
     assert (labels[disc] == 1).all()
 
 
-def test_cvat_for_images(tmp_path, images):
-    rle = ", ".join(map(str, runs(HOLED, "C")))
-    write(tmp_path / "annotations.xml", CVAT.format(rle=rle, name=f"{ID}.jpg"))
-    out = convert("cvat", tmp_path / "annotations.xml")
-    check(out, ALL, [*COLOURS["ground"], *COLOURS["leaf"]])  # the box lies below the line
-
-
-def test_cvats_masks(tmp_path, images):
-    export = tmp_path / "cvat"
-    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
-    lines += [f"{name}:{','.join(map(str, colour))}::" for name, colour in COLOURS.items()]
-    write(export / "labelmap.txt", "\n".join(lines))
-    save(export / "SegmentationClass" / f"{ID}.png", in_colours(ALL))
-    save(export / "SegmentationObject" / f"{ID}.png", in_colours(ALL))
-    check(convert("cvat-masks", export), ALL, [*COLOURS["ground"], *COLOURS["leaf"]])
-
-
-@pytest.mark.parametrize("form", [list, packed])
-def test_coco(tmp_path, images, form):
-    mask = np.zeros(SIZE, bool)
-    mask[14:18, 3:8] = HOLED
-    write(tmp_path / "coco.json", coco(form(runs(mask, "F"))))
-    check(convert("coco", tmp_path / "coco.json"), ALL)
-
-
 def test_a_mask_that_no_image_could_have_is_told(tmp_path, images):
     """It would take 10 GB."""
     drawn = coco([10**10])
@@ -162,20 +219,6 @@ def test_runs_of_coco_are_unpacked_as_they_were_packed():
     assert unpacked(packed(counts)) == counts
 
 
-def test_label_studio(tmp_path, images):
-    write(tmp_path / "project.json", label_studio())
-    check(convert("label-studio", tmp_path / "project.json"), ALL)
-
-
-@pytest.mark.parametrize("unlabelled", [(0, 0, 0, 0), (255, 255, 255, 255)])
-def test_coloured_strokes(tmp_path, images, unlabelled):
-    save(tmp_path / "drawn" / f"{ID}.png", in_colours(ALL, unlabelled))
-    lines = [f"{name} {' '.join(map(str, colour))}" for name, colour in COLOURS.items()]
-    palette = write(tmp_path / "palette.txt", "\n".join([*lines, "void 255 255 255"]))
-    out = convert("colours", tmp_path / "drawn", "--palette", palette)
-    check(out, ALL, [*COLOURS["ground"], *COLOURS["leaf"]])
-
-
 def test_a_colour_that_the_palette_lacks_is_told_with_its_place(tmp_path, images):
     drawn = in_colours(ALL)
     drawn[7, 11] = 1, 2, 3
@@ -183,40 +226,6 @@ def test_a_colour_that_the_palette_lacks_is_told_with_its_place(tmp_path, images
     palette = write(tmp_path / "palette.txt", "ground 200 10 20\nleaf 0 160 60\nvoid 0 0 0\n")
     with pytest.raises(SystemExit, match=r"v1\.png: 1 pixels .* such as 1 2 3 at x=11, y=7"):
         convert("colours", tmp_path / "drawn", "--palette", palette)
-
-
-@pytest.mark.parametrize(
-    "options, shift", [([], 0), (["--unlabelled", 4], 0), (["--unlabelled", 0], 1)]
-)
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_label_images(tmp_path, images, suffix, options, shift):
-    unlabelled = options[-1] if options else 255
-    drawn = np.where(ALL == 255, unlabelled, ALL.astype(np.uint16) + shift).astype(np.uint16)
-    save(tmp_path / "drawn" / f"{ID}.{suffix}", drawn)
-    check(convert("index", tmp_path / "drawn", "--classes", *CLASSES, *options), ALL)
-
-
-def test_an_image_for_each_class(tmp_path, images):
-    for label, name in enumerate(CLASSES):
-        drawn = np.where(label == ALL, 255, 0).astype(np.uint8)
-        save(tmp_path / "drawn" / name / f"{ID}.png", drawn)
-    check(convert("per-class", tmp_path / "drawn"), ALL)
-
-
-def test_volumes_of_nifti(tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "drawn").mkdir()
-    labels = np.zeros((2, *SIZE), np.uint8)
-    labels[1] = np.where(ALL == 255, 0, ALL + 1)
-    image = np.linspace(-50, 300, labels.size).reshape(labels.shape)
-    for path, values in {"images/p.1.nii.gz": image, "drawn/p.1_scribble.nii.gz": labels}.items():
-        nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), tmp_path / path)
-    out = convert("volume", tmp_path / "drawn", "--classes", *CLASSES)
-    check(out, ALL)
-    assert (out / "train.txt").read_text() == "p.1_001\n"  # the other slice has no mark
-    with Image.open(out / "images" / "p.1_001.png") as picture:
-        levels = (image[1] + 50) / 350 * 255
-        assert np.abs(np.array(picture) - levels).max() <= 0.51
 
 
 def test_volumes_that_cannot_be_whole_are_told(tmp_path):
@@ -235,16 +244,6 @@ def test_volumes_that_cannot_be_whole_are_told(tmp_path):
         convert("volume", tmp_path / "drawn", "--classes", *CLASSES)
     assert re.search(r"broken_scribble\.nii: unreadable", str(stop.value))
     assert re.search(r"huge_.*announces 3,200,000,000 bytes", str(stop.value))
-
-
-def test_volumes_of_h5(tmp_path):
-    with h5py.File(tmp_path / "patient_slice_1.h5", "w") as file:
-        file["image"] = np.linspace(0, 1, ALL.size).reshape(SIZE)
-        file["label"] = np.zeros(SIZE, np.uint8)
-        file["scribble"] = np.where(ALL == 255, 4, ALL)
-    export = tmp_path / "patient_slice_1.h5"
-    options = ["--classes", *CLASSES, "--unlabelled", 4, "--images", tmp_path]
-    check(convert("volume", export, *options), ALL)
 
 
 def test_a_library_that_lacks_is_named(tmp_path, monkeypatch):
@@ -358,22 +357,3 @@ def test_every_nth_image_is_to_validate_on(tmp_path):
     out = convert("labelme", tmp_path / "json", "--val-every", 2)
     assert (out / "val.txt").read_text().split() == ["1", "3"]
     assert (out / "train.txt").read_text().split() == ["0", "2", "4"]
-
-
-def test_what_was_converted_can_be_trained_on(tmp_path, images):
-    drawn = labelme(shape("ground", "linestrip", LINE), shape("leaf", "polygon", AREA))
-    write(tmp_path / "json" / "a.json", drawn)
-    write(tmp_path / "json" / "b.json", drawn | dict(imagePath="other.tif"))
-    out = convert("labelme", tmp_path / "json")
-    config = training_config(tmp_path, tmp_path / "work")
-    config["load_from"] = None
-    config["train_dataloader"]["dataset"] = dict(
-        type="ScribbleDataset",
-        data_root=str(out),
-        ann_file="train.txt",
-        metainfo=dict(classes=("ground", "leaf", "not drawn")),
-        pipeline=PIPELINE,
-    )
-    runner = train(config)
-    assert runner.iter == 2
-    assert np.isfinite(logged(runner, "decode.loss_ce")).all()
