@@ -157,7 +157,7 @@ class Demo:
                     maps["together"] = agreed(probabilities, affinities, labels)
         overlays = dict.fromkeys(("agreed", "prediction", "together"))
         for name, found in maps.items():
-            overlays[name] = overlay_labels(photo, found, self.palette, clear_black=True)
+            overlays[name] = overlay_labels(photo, found, self.palette)
         return dict(pulls=pulls, **overlays)
 
 
@@ -209,7 +209,7 @@ def photo_of(data: bytes) -> np.ndarray:
         try:
             photo = read_photo(file.name)
         except OSError as error:
-            raise OSError(str(error).removeprefix(f"{file.name}: ")) from error
+            raise OSError(str(error).replace(file.name, "the file")) from error
     scale = MAX_SIDE / max(photo.shape)
     if scale >= 1:
         return photo
