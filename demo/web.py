@@ -80,7 +80,8 @@ def main(argv: list[str] | None = None) -> None:
         server = DemoServer(demo, args.host, args.port)
     except (OSError, OverflowError) as error:
         raise SystemExit(
-            f"Port {args.port} of {args.host} cannot be used ({reason(error)}): name another --port"
+            f"Port {args.port} of {args.host} cannot be used ({reason(error)}): name another, by "
+            "--port or --host"
         ) from None
     print(f"{server.url} shows the demo, with {demo.checkpoint or 'no network'}. Ctrl-C ends it.")
     sys.stdout.flush()
@@ -199,10 +200,7 @@ def photo_of(data: bytes) -> np.ndarray:
         OSError: They are no image.
         ValueError: It is too large.
     """
-    # Pillow knows the size before anything is decoded. What it cannot open, OpenCV may.
-    with contextlib.suppress(UnidentifiedImageError), Image.open(io.BytesIO(data)) as header:
-        if header.width * header.height > MAX_PIXELS:
-            raise ValueError(f"{header.width}x{header.height} pixels are more than {MAX_PIXELS}")
+    check_size(data)
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
@@ -213,7 +211,26 @@ def photo_of(data: bytes) -> np.ndarray:
     scale = MAX_SIDE / max(photo.shape)
     if scale >= 1:
         return photo
-    return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def check_size(data: bytes) -> None:
+    """Refuse an image of too many pixels before it is decoded; Pillow reads the header alone.
+
+    Raises:
+        ValueError: It is too large.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            if header.width * header.height <= MAX_PIXELS:
+                return
+            size = f"{header.width}x{header.height}"
+    except UnidentifiedImageError:  # OpenCV may know it.
+        return
+    except Image.DecompressionBombError as error:
+        size = reason(error)
+    raise ValueError(f"{size}: the photo has more than {MAX_PIXELS} pixels")
 
 
 def draw_strokes(strokes: Any, size: tuple[int, int], classes: list[str]) -> np.ndarray:
@@ -358,18 +375,21 @@ def make_demo(args: argparse.Namespace) -> Demo:
             network = load_network(config, str(args.checkpoint))
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
-        palette = palette_of(network)
-        classes = network.dataset_meta.get("classes") or range(len(palette))
+        palette = palette_of(network)[: max(2, network.num_classes)]
+        classes = network.dataset_meta.get("classes") or ()
+        if len(classes) != len(palette):
+            classes = [f"class {label}" for label in range(len(palette))]
     elif args.classes:
         classes, palette = args.classes, voc_palette()
     elif (named := metainfo_of(config)) is not None:
         classes, palette = named
     else:
         raise SystemExit(f"{args.config} names no classes: name them by --classes")
-    names = [str(name) for name in classes][:UNLABELLED]
+    if len(classes) > UNLABELLED:
+        raise SystemExit(f"Label maps have room for {UNLABELLED} classes, not {len(classes)}")
     files = sorted(path for paths in files_by_id(args.photos).values() for path in paths)
     photos = {path.relative_to(args.photos).as_posix(): path for path in files}
-    return Demo(photos, names, palette[: len(names)], network, args.checkpoint)
+    return Demo(photos, list(classes), palette[: len(classes)], network, args.checkpoint)
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -6,8 +6,10 @@ import io
 import json
 import re
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,11 @@ def test_scales_large_photos_down(url):
     assert abs(small[180].mean() - 127.5) < 2 and small[5].mean() < 10 and small[-5].mean() > 245
 
 
+def test_a_photo_keeps_a_pixel_of_its_shorter_side(url):
+    data = web.as_png(np.zeros((1, 3000, 3), np.uint8))
+    assert pixels(request(url, "POST", "/photos", data)[1]).shape == (1, 640, 3)
+
+
 def test_answers_are_those_of_the_functions(url, folder, network):
     path = folder / "photos" / "a photo.png"
     photo, palette = read_photo(path), np.array(PALETTE, np.uint8)
@@ -228,11 +235,15 @@ def test_files_that_are_no_photos_are_refused(url):
     status, body = request(url, "POST", "/photos", b"GIF89a and no more")
     assert status == 400 and b"unreadable" in body and b"tmp" not in body
     assert request(url, "POST", "/photos", b"")[0] == 400
-    file = io.BytesIO()
-    Image.new("1", (8000, 8000)).save(file, "PNG")
-    assert len(file.getvalue()) < web.MAX_BYTES
-    status, body = request(url, "POST", "/photos", file.getvalue())
-    assert status == 400 and b"8000x8000 pixels are more than 50000000" in body
+
+
+@pytest.mark.parametrize("side", [8000, 40000])
+def test_photos_of_too_many_pixels_are_refused_by_their_header(url, side):
+    data = bytearray(web.as_png(np.zeros((1, 1, 3), np.uint8)))
+    data[16:24] = struct.pack(">II", side, side)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    status, body = request(url, "POST", "/photos", bytes(data))
+    assert status == 400 and b"the photo has more than 50000000 pixels" in body
 
 
 def test_requests_that_are_too_large_are_refused_before_they_are_read(url):
@@ -282,11 +293,11 @@ def test_the_command_serves_until_ctrl_c(folder, network):
 def test_a_port_in_use_is_told(url, folder):
     port = url.rpartition(":")[2]
     for taken in (port, "70000"):
-        with pytest.raises(SystemExit, match=rf"Port {taken} of .* cannot .* another --port"):
+        with pytest.raises(SystemExit, match=rf"Port {taken} of .* cannot .*another, by --port"):
             web.main([f"--photos={folder / 'photos'}", "--classes", "a", "--port", taken])
 
 
-def test_options_that_do_not_fit_are_told(folder, network, tmp_path, capsys):
+def test_options_are_listed_and_those_that_do_not_fit_are_told(folder, network, tmp_path, capsys):
     for arguments, told in [
         ([*options(folder, network), "--classes", "a"], "the classes of a network are its"),
         ([f"--photos={tmp_path / 'none'}"], "none is no folder"),
@@ -300,6 +311,11 @@ def test_options_that_do_not_fit_are_told(folder, network, tmp_path, capsys):
         web.make_demo(web.parse_args(arguments))
     with pytest.raises(SystemExit, match="names no classes: name them by --classes"):
         web.make_demo(web.parse_args([f"--config={network.config}"]))
+    with pytest.raises(SystemExit, match="room for 255 classes, not 256"):
+        web.make_demo(web.parse_args(["--classes", *map(str, range(256))]))
+    with pytest.raises(SystemExit):
+        web.main(["--help"])
+    assert web.__doc__.splitlines()[0] in capsys.readouterr().out
 
 
 def test_takes_the_network_of_make_train_if_it_is_there(monkeypatch, network, tmp_path):
