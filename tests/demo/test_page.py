@@ -151,6 +151,19 @@ def test_without_a_network_it_says_how_to_get_one(browser, demo):
         assert "No network" in browser.text("#together .nothing")
 
 
+def test_without_photos_it_asks_for_a_file(browser, demo, tmp_path):
+    write_photo(tmp_path / "c.png", SIZE)
+    with serve(web.Demo({}, demo.classes, demo.palette)) as url:
+        browser.driver.get(url)
+        browser.wait_for("#agreed .nothing", "Open a photo first.")
+        browser.find("#canvas").send_keys(Keys.CONTROL, "z", Keys.NULL, " ", Keys.ARROW_UP)
+        assert not browser.find("#error").is_displayed()
+        browser.find("#file").send_keys(str(tmp_path / "c.png"))
+        browser.wait_for_answers()
+        browser.draw([(10, 8), (50, 8)], SIZE[1])
+        assert "agreed" in pictures(browser)
+
+
 def test_a_server_that_has_gone_is_told(browser, demo):
     with serve(demo) as url:
         browser.open(url)
