@@ -14,12 +14,13 @@ PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist
 SCHEMA = .venv/bin/check-jsonschema --builtin-schema vendor.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-onedl fuzz fuzz-files mutate coverage lint docs \
+.PHONY: help setup train demo test test-onedl fuzz fuzz-files mutate coverage lint docs \
 	wheels clean
 
 help:
 	@echo 'make setup       create .venv: the official OpenMMLab stack and this package, compiled'
 	@echo 'make train       set up, draw the sample data set, train on it from scribbles, evaluate'
+	@echo 'make demo        set up, draw the sample data set, serve a page to draw scribbles on'
 	@echo 'make test        set up, run all tests (some of them: make test ARGS="tests/ops -x")'
 	@echo 'make test-onedl  run the tests of the whole path under the maintained fork (.venv-onedl)'
 	@echo 'make fuzz        call the compiled filter at random under the sanitizers of the compiler'
@@ -37,6 +38,10 @@ setup: .venv/.package
 
 train: setup
 	.venv/bin/python tools/train_sample.py
+
+demo: setup
+	.venv/bin/python tools/make_sample_dataset.py
+	.venv/bin/python demo/web.py $(ARGS)
 
 test: setup
 	$(PYTEST) $(ARGS)

@@ -53,7 +53,7 @@ class BuildKernels(build_ext):
 
 
 class BuildModules(build_py):
-    """Adds configs and tools to a wheel. An editable installation finds them in the project."""
+    """Adds configs, demo and tools to a wheel. An editable one finds them in the project."""
 
     def run(self):
         super().run()
@@ -61,7 +61,7 @@ class BuildModules(build_py):
             return
         folder = Path(self.build_lib) / "mmseg_rloss" / ".mim"
         shutil.rmtree(folder, ignore_errors=True)
-        for part in ("configs", "tools"):
+        for part in ("configs", "demo", "tools"):
             shutil.copytree(part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy("model-index.yml", folder)
 

@@ -19,6 +19,7 @@ TOOLS = {
     "predict": "predict.py",
     "visualize": "visualize_densecrf.py",
     "compare": "compare_losses.py",
+    "demo": "../demo/web.py",
 }
 
 

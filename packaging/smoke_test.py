@@ -19,6 +19,7 @@ from mmseg_rloss.ops import backends, bilateral_filter
 GOLDEN = Path(__file__).parents[1] / "tests" / "data" / "binary_sharp.npz"
 FILES = ["py.typed", "ops/backends/_native.pyi", ".mim/model-index.yml", ".mim/configs/README.md"]
 FILES += [".mim/configs/metafile.yml", ".mim/configs/deeplabv3plus_mobilenet_scribble.py"]
+FILES += [".mim/demo/web.py", ".mim/demo/web.html"]
 FILES += [".mim/tools/mmseg_tool.py", ".mim/tools/dataset_converters/scribbles.py"]
 
 

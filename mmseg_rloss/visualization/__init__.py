@@ -1,7 +1,7 @@
 """Pictures of label maps and of the loss."""
 
 from ..datasets.photo import read_photo
-from .densecrf import draw_densecrf, figure_to_array
+from .densecrf import colour_pulls, draw_densecrf, figure_to_array, loss_and_pull
 from .examples import draw_examples
 from .overlay import overlay_labels, overlay_scribbles
 from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
@@ -9,10 +9,12 @@ from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
 __all__ = [
     "SCRIBBLES",
     "class_legend",
+    "colour_pulls",
     "draw_densecrf",
     "draw_examples",
     "draw_sheet",
     "figure_to_array",
+    "loss_and_pull",
     "names_of",
     "overlay_labels",
     "overlay_scribbles",

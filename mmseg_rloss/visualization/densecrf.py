@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend, names_of
 
 MAX_CLASSES = 6  # in one figure; those with the most pixels
+COLOUR_MAP = "inferno"  # of pulls
 
 
 def draw_densecrf(
@@ -66,7 +68,7 @@ def draw_densecrf(
             maps.append(seg_label)
         if isinstance(loss, SelfLabelLoss) and image_tags is not None:
             maps.append(image_tags[: len(classes)])
-        value, gradient = _loss_and_gradient(loss, *maps)
+        value, pull = loss_and_pull(loss, *maps)
         row[0].imshow(overlay)
         row[0].set_title(f"loss {value:.4g}", fontsize="medium")
         row[0].set_ylabel(
@@ -76,7 +78,7 @@ def draw_densecrf(
             fontsize="small",
         )
         if present:  # There is none without a region of interest.
-            _draw_pulls(row[1:], -gradient[present].cpu().numpy())
+            _draw_pulls(row[1:], pull[present].cpu().numpy())
     for axis, label in zip(axes[0, 1:], present, strict=True):
         axis.set_title(f"pull towards {classes[label]}", fontsize="medium")
     draw_legend(figure, class_legend(names_of(predicted, classes), palette))
@@ -90,14 +92,23 @@ def _kind(loss: EnergyLayer) -> str:
 
 def _draw_pulls(axes: np.ndarray, pulls: np.ndarray) -> None:
     """One heat map for each of (present, H, W), on one scale, with a colour bar."""
-    # The pull grows with the area of an object: a linear scale would leave the small ones dark.
-    norm = PowerNorm(0.5, vmin=0, vmax=max(pulls.max(), np.finfo(pulls.dtype).tiny))
+    norm = _pull_norm(pulls)
     for axis, pull in zip(axes, pulls, strict=True):
-        mappable = axis.imshow(pull, cmap="inferno", norm=norm)
+        mappable = axis.imshow(pull, cmap=COLOUR_MAP, norm=norm)
     bar = axes[0].figure.colorbar(mappable, ax=axes, fraction=0.02, pad=0.01)
     bar.set_label("$-$ d loss / d probability", fontsize="small")
     bar.formatter.set_powerlimits((0, 0))
     bar.locator = MaxNLocator(4)
+
+
+def colour_pulls(pulls: np.ndarray) -> np.ndarray:
+    """Heat maps of pulls (K, H, W) on one scale, as in the figures: uint8 (K, H, W, 3), RGB."""
+    return colormaps[COLOUR_MAP](_pull_norm(pulls)(pulls), bytes=True)[..., :3]
+
+
+def _pull_norm(pulls: np.ndarray) -> PowerNorm:
+    # The pull grows with the area of an object: a linear scale would leave the small ones dark.
+    return PowerNorm(0.5, vmin=0, vmax=max(pulls.max(), np.finfo(pulls.dtype).tiny))
 
 
 def figure_to_array(figure: Figure) -> np.ndarray:
@@ -107,15 +118,26 @@ def figure_to_array(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _loss_and_gradient(
+def loss_and_pull(
     loss: EnergyLayer, image: Tensor, probabilities: Tensor, *maps: Tensor
 ) -> tuple[float, Tensor]:
-    """The loss of one image and its (K, H, W) gradient with respect to the probabilities."""
+    """The loss of one image, and how strongly it pulls each pixel towards each class.
+
+    Args:
+        loss: The layer.
+        image: (C, H, W), 0-255.
+        probabilities: (K, H, W), of floating point.
+        *maps: What else the layer takes, (H, W) each: the region of interest first.
+
+    Returns:
+        The loss, and its gradient with respect to the probabilities with the sign turned,
+        (K, H, W).
+    """
     with torch.enable_grad():
         probabilities = probabilities.detach().requires_grad_()
         value = loss(image[None], probabilities[None], *(tensor[None] for tensor in maps))
     (gradient,) = torch.autograd.grad(value, probabilities)
-    return value.item(), gradient
+    return value.item(), -gradient
 
 
 def _most_frequent(prediction: np.ndarray) -> list[int]:
