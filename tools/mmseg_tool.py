@@ -12,6 +12,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -39,10 +40,12 @@ def run(name: str) -> None:
     from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError
 
     args = tool.parse_args()
+    if args.launcher == "slurm":
+        take_ranks_from_slurm()
     if get_device() == "cpu":
         if getattr(args, "amp", False):
             stop("--amp needs a GPU: mixed precision is not available on the CPU. Leave out --amp.")
-        if args.launcher == "pytorch":
+        if args.launcher in ("pytorch", "slurm"):
             distribute_on_cpu()
     try:
         config = load_config(args)
@@ -236,8 +239,30 @@ def look_at_checkpoint(config: Config, checkpoint: str) -> None:
         stop(str(error))
 
 
+def take_ranks_from_slurm() -> None:
+    """Give a task of Slurm the environment that PyTorch's launcher gives a process.
+
+    MMEngine does so too, but not before it selects a GPU.
+    """
+    slurm = os.environ
+    try:
+        ranks = slurm["SLURM_PROCID"], slurm["SLURM_LOCALID"], slurm["SLURM_NTASKS"]
+        nodes = slurm["SLURM_STEP_NODELIST"]
+    except KeyError:
+        stop(
+            "--launcher slurm is for tasks of srun. Start them by tools/slurm_train.sh, or use "
+            "tools/dist_train.sh where there is no Slurm."
+        )
+    os.environ.update(zip(("RANK", "LOCAL_RANK", "WORLD_SIZE"), ranks, strict=True))
+    os.environ.setdefault("MASTER_PORT", "29500")
+    if "MASTER_ADDR" not in os.environ:
+        show = ["scontrol", "show", "hostnames", nodes]
+        hosts = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+        os.environ["MASTER_ADDR"] = hosts.split()[0]
+
+
 def distribute_on_cpu() -> None:
-    """Join the other processes by gloo, which MMEngine's own launcher does only beside GPUs.
+    """Join the other processes by gloo, which MMEngine's own launchers do only beside GPUs.
 
     MMEngine selects a GPU while it sets up the process group, unless the group is there already,
     and names one to DistributedDataParallel, unless the wrapper's config says otherwise.
