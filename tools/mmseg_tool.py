@@ -12,6 +12,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -67,6 +68,13 @@ def run(name: str) -> None:
         stop(str(error))
     except URLError as error:
         stop(no_weights(config, error))
+    except RuntimeError as error:
+        if not is_lost_connection(error):
+            raise
+        stop(
+            f"Another process of this training has ended; its own output says why. ({error})\n"
+            "Start all of them again with --resume to go on from the last checkpoint."
+        )
 
 
 def load_tool(name: str) -> ModuleType:
@@ -269,13 +277,29 @@ def distribute_on_cpu() -> None:
     """
     import torch.distributed
 
-    torch.distributed.init_process_group("gloo")
+    try:
+        torch.distributed.init_process_group("gloo")
+    except RuntimeError as error:
+        stop(
+            f"The processes do not find each other ({error}).\nOn several machines, "
+            "MASTER_ADDR is the address of the first, and GLOO_SOCKET_IFNAME the interface of "
+            "each that leads to the others, as `ip address` lists it."
+        )
     sys.argv += [
         "--cfg-options",
         "model_wrapper_cfg.type=MMDistributedDataParallel",
         "model_wrapper_cfg.device_ids=None",
         "model_wrapper_cfg.broadcast_buffers=False",
     ]
+
+
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether a process was left by another one, as gloo and NCCL tell it."""
+    import torch.distributed
+
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    return bool(re.search(r"Connection (closed|reset) by peer|Broken pipe", str(error)))
 
 
 def leave_process_group() -> None:
