@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import importlib.util
 import os
@@ -23,6 +24,7 @@ from urllib.error import URLError
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
+    from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
@@ -54,6 +56,8 @@ def run(name: str) -> None:
         look_for_data(config, DATALOADERS[name])
         if getattr(args, "resume", False):
             look_for_checkpoint(work_dir_of(args, config))
+            if "load_from" not in (args.cfg_options or {}):
+                tool.Runner = resuming(tool.Runner)
         if name == "test.py":
             look_at_checkpoint(config, args.checkpoint)
             if args.out:
@@ -230,6 +234,41 @@ def look_for_checkpoint(work_dir: Path) -> None:
         remedy = f"name in it the checkpoint to go on from, such as {newest}"
     state = f"names {named}, which is not there or broke off" if named else "is empty"
     stop(f"{pointer}, where --resume begins, {state}: a training ended as it wrote it; {remedy}.")
+
+
+def resuming(runner: type[Runner]) -> type[Runner]:
+    """A Runner that resumes from its work folder, whatever weights the training began with.
+
+    MMEngine resumes from the config's ``load_from`` instead where there is one, and loads the
+    pretrained weights of the model only to write over them.
+    """
+    from mmengine.dist import all_gather_object
+
+    class ResumingRunner(runner):
+        def _init_model_weights(self) -> None:
+            if not self.last_checkpoint:
+                super()._init_model_weights()
+
+        def load_or_resume(self) -> None:
+            if self.last_checkpoint:
+                self._load_from = None
+            else:
+                self.logger.info(f"There is no checkpoint in {self.work_dir} to resume from.")
+                self._resume = False
+            super().load_or_resume()
+
+        @functools.cached_property
+        def last_checkpoint(self) -> str:
+            pointer = Path(self.work_dir, "last_checkpoint")
+            named = pointer.read_text() if pointer.exists() else ""
+            if len(set(all_gather_object(named))) > 1:
+                stop(
+                    f"--resume: not all machines find the same checkpoint in {self.work_dir}. "
+                    "Give them a work_dir on a disk that they share, or copy it to each."
+                )
+            return named
+
+    return ResumingRunner
 
 
 def look_at_checkpoint(config: Config, checkpoint: str) -> None:

@@ -81,12 +81,3 @@ def test_a_training_survives_the_loss_of_a_machine(cluster, tmp_path):
     config = training_config(tmp_path / "set", tmp_path / "one", WITHOUT_CHANCE)
     config["train_cfg"]["max_iters"] = end
     check_weights(tmp_path / "two" / f"iter_{end}.pth", train(config))
-
-
-def test_machines_that_do_not_find_each_other_are_told_of_the_interface(cluster, tmp_path):
-    path = write_config(training_config(tmp_path / "set", tmp_path / "two"))
-    for rank, process in enumerate(start(cluster, path, tmp_path, GLOO_SOCKET_IFNAME="absent")):
-        assert process.wait(A_MINUTE) != 0
-        log = (tmp_path / f"log_{rank}").read_text()
-        assert "GLOO_SOCKET_IFNAME" in log and "ip address" in log
-        assert "mmseg_tool.py" not in log, "a traceback"
