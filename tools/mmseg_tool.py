@@ -1,8 +1,8 @@
 """Run one of the command-line tools that MMSegmentation installs, with this package at hand.
 
 `train.py` and `test.py` are MMSegmentation's own, with all their options. Added here is only what
-they lack: a plain message for the mistakes that a newcomer makes, before the log begins, and
-several processes on a machine without a GPU.
+they lack: a plain message for the mistakes that a newcomer makes, before the log begins, a screen
+with the progress alone, several processes on a machine without a GPU, and a resumption that is one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from urllib.error import URLError
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
+    from mmengine.logging import MMLogger
     from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
@@ -33,10 +34,12 @@ DATALOADERS = {
     "test.py": ("test_dataloader",),
 }
 USAGE_ERROR = 2
+INTERRUPTED = 130  # as a shell tells of Ctrl-C
 
 
 def run(name: str) -> None:
     """Run MMSegmentation's tool of that file name on the arguments of the command line."""
+    wait_asleep()
     tool = load_tool(name)
     from mmengine.device import get_device
 
@@ -58,6 +61,7 @@ def run(name: str) -> None:
             look_for_checkpoint(work_dir_of(args, config))
             if "load_from" not in (args.cfg_options or {}):
                 tool.Runner = resuming(tool.Runner)
+        tool.Runner = plain(tool.Runner)
         if name == "test.py":
             look_at_checkpoint(config, args.checkpoint)
             if args.out:
@@ -72,6 +76,8 @@ def run(name: str) -> None:
         stop(str(error))
     except URLError as error:
         stop(no_weights(config, error))
+    except KeyboardInterrupt:
+        stop(where_to_go_on(work_dir_of(args, config)), INTERRUPTED)
     except RuntimeError as error:
         if not is_lost_connection(error):
             raise
@@ -79,6 +85,16 @@ def run(name: str) -> None:
             f"Another process of this training has ended; its own output says why. ({error})\n"
             "Start all of them again with --resume to go on from the last checkpoint."
         )
+
+
+def wait_asleep() -> None:
+    """Have PyTorch's threads wait for each other asleep, unless the environment says how.
+
+    Awake, as is their default, they keep each other from the processors that neighbours use, too.
+    OpenMP reads this as it is loaded with PyTorch.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def load_tool(name: str) -> ModuleType:
@@ -271,6 +287,30 @@ def resuming(runner: type[Runner]) -> type[Runner]:
     return ResumingRunner
 
 
+def plain(runner: type[Runner]) -> type[Runner]:
+    """A Runner that shows its progress, and leaves all else to its log file."""
+    from mmseg_rloss.engine.console import Console
+
+    console = Console()
+
+    class PlainRunner(runner):
+        def build_logger(self, *args, **kwargs) -> MMLogger:
+            logger = super().build_logger(*args, **kwargs)
+            console.take(logger)
+            return logger
+
+    return PlainRunner
+
+
+def where_to_go_on(work_dir: Path) -> str:
+    """What to say of a training or test that Ctrl-C ends."""
+    pointer = work_dir / "last_checkpoint"
+    named = pointer.read_text().strip() if pointer.exists() else ""
+    if not named:
+        return f"Interrupted; {work_dir} holds no checkpoint yet."
+    return f"Interrupted; --resume goes on from {named}."
+
+
 def look_at_checkpoint(config: Config, checkpoint: str) -> None:
     """Stop at a checkpoint that is broken or of another network: MMEngine would test at random."""
     from mmengine.registry import init_default_scope
@@ -355,8 +395,8 @@ def leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def stop(message: str) -> None:
+def stop(message: str, status: int = USAGE_ERROR) -> None:
     """End with a message instead of a traceback, once for all processes of a machine."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(message, file=sys.stderr)
-    sys.exit(USAGE_ERROR)
+    sys.exit(status)
