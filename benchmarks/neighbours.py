@@ -1,10 +1,10 @@
-"""What busy neighbours on the machine cost a training step, by how OpenMP's threads wait.
+"""What busy neighbours cost a training step on the CPU, by how OpenMP's threads wait.
 
     python benchmarks/neighbours.py configs/deeplabv3plus_mobilenet_scribble_sample.py \
         --neighbours 0 2 --json neighbours.json
 
-PyTorch's threads wait for each other awake, and thereby keep from the processor the thread that they
-wait for as soon as others want it, too. Each row is a process of its own, which trains on noise of
+PyTorch's threads wait for each other awake, and keep the processor from the thread that they wait
+for as soon as others want it as well. Each row is a process of its own, which trains on noise of
 the config's crop size, by the clock on the wall.
 """
 

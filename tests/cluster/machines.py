@@ -68,7 +68,19 @@ def two_machines() -> Iterator[list[Machine]]:
             machines.append(Machine(number))
             stack.callback(machines[-1].remove)
         one, other = (machine.name for machine in machines)
-        ip("link", "add", INTERFACE, "netns", one, "type", "veth", "peer", INTERFACE, "netns", other)
+        ip(
+            "link",
+            "add",
+            INTERFACE,
+            "netns",
+            one,
+            "type",
+            "veth",
+            "peer",
+            INTERFACE,
+            "netns",
+            other,
+        )
         for machine in machines:
             ip("-n", machine.name, "address", "add", f"{machine.address}/24", "dev", INTERFACE)
             ip("-n", machine.name, "link", "set", INTERFACE, "up")

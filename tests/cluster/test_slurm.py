@@ -74,7 +74,9 @@ def test_the_tasks_get_the_gpus_and_processors_that_were_asked_for(cluster, tmp_
         cluster, "config.py", GPUS_PER_NODE=gpus, CPUS_PER_TASK="3", PYTHON=recorder
     )
     assert finished.returncode == 0, finished.stderr
-    assert sorted(finished.stdout.splitlines()) == [f"{rank} of 2: {seen} GPUs, 3 3" for rank in range(2)]
+    assert sorted(finished.stdout.splitlines()) == [
+        f"{rank} of 2: {seen} GPUs, 3 3" for rank in range(2)
+    ]
 
 
 def test_a_task_that_fails_ends_the_others(cluster, tmp_path):

@@ -114,7 +114,7 @@ def write_config(config: dict) -> Path:
 
 
 def check_losses(work_dir: Path, one: Runner) -> None:
-    """Each of two processes sees half of the batch: their mean is the loss of one with all of it."""
+    """Two processes share a batch: the mean of their losses is the loss of one with all of it."""
     losses = [json.loads((work_dir / f"losses_{rank}.json").read_text()) for rank in range(2)]
     for name in ("loss", "decode.loss_ce", "decode.loss_densecrf"):
         mean = [(first[name] + second[name]) / 2 for first, second in zip(*losses, strict=True)]

@@ -81,9 +81,10 @@ def interrupt(checkout):
     output, _ = process.communicate()
     assert process.returncode == 130, output
     named = pointer.read_text()
-    assert output.endswith(
-        f"Interrupted; --resume goes on from {named}.\nInterrupted; `make train` goes on from here.\n"
-    )
+    assert output.splitlines()[-2:] == [
+        f"Interrupted; --resume goes on from {named}.",
+        "Interrupted; `make train` goes on from here.",
+    ]
     assert "Traceback" not in output
     return int(re.search(r"iter_(\d+)\.pth", named)[1])
 
