@@ -53,8 +53,8 @@ def run(name: str) -> None:
             stop("--amp needs a GPU: mixed precision is not available on the CPU. Leave out --amp.")
         if args.launcher in ("pytorch", "slurm"):
             distribute_on_cpu()
+    config = load_config(args)
     try:
-        config = load_config(args)
         look_at_work_dir(work_dir_of(args, config))
         look_for_data(config, DATALOADERS[name])
         if getattr(args, "resume", False):
@@ -77,7 +77,8 @@ def run(name: str) -> None:
     except URLError as error:
         stop(no_weights(config, error))
     except KeyboardInterrupt:
-        stop(where_to_go_on(work_dir_of(args, config)), INTERRUPTED)
+        resumable = name == "train.py"
+        stop(where_to_go_on(work_dir_of(args, config)) if resumable else "Interrupted", INTERRUPTED)
     except RuntimeError as error:
         if not is_lost_connection(error):
             raise
@@ -303,7 +304,7 @@ def plain(runner: type[Runner]) -> type[Runner]:
 
 
 def where_to_go_on(work_dir: Path) -> str:
-    """What to say of a training or test that Ctrl-C ends."""
+    """What to say of a training that Ctrl-C ends."""
     pointer = work_dir / "last_checkpoint"
     named = pointer.read_text().strip() if pointer.exists() else ""
     if not named:
