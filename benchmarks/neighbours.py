@@ -90,8 +90,8 @@ def parse_arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Processes that compute without end."""
-    command = [sys.executable, "-c", "while True: pass"]
+    """Processes that compute until they are ended, or this one ends."""
+    command = [sys.executable, "-c", f"import os\nwhile os.getppid() == {os.getpid()}: pass"]
     neighbours = [subprocess.Popen(command) for _ in range(count)]
     try:
         yield
