@@ -3,7 +3,8 @@
 #
 # One process per GPU; on a machine without any, that many processes on the CPU.
 # On several machines, start it on each, with NNODES, NODE_RANK and MASTER_ADDR set; PORT is the
-# port by which they find each other, PYTHON the interpreter.
+# port by which they find each other, PYTHON the interpreter. Machines without a GPU need
+# GLOO_SOCKET_IFNAME, too: the network interface that leads to the others.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then

@@ -1,17 +1,20 @@
 """Run one of the command-line tools that MMSegmentation installs, with this package at hand.
 
 `train.py` and `test.py` are MMSegmentation's own, with all their options. Added here is only what
-they lack: a plain message for the mistakes that a newcomer makes, before the log begins, and
-several processes on a machine without a GPU.
+they lack: a plain message for the mistakes that a newcomer makes, before the log begins, a screen
+with the progress alone, several processes on a machine without a GPU, and a resumption that is one.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import importlib.util
 import os
+import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +25,8 @@ from urllib.error import URLError
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
+    from mmengine.logging import MMLogger
+    from mmengine.runner import Runner
 
 
 DATALOADERS = {
@@ -29,6 +34,7 @@ DATALOADERS = {
     "test.py": ("test_dataloader",),
 }
 USAGE_ERROR = 2
+INTERRUPTED = 130  # as a shell tells of Ctrl-C
 
 
 def run(name: str, argv: Sequence[str] | None = None) -> None:
@@ -38,23 +44,29 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
     """
     if argv is not None:
         sys.argv[1:] = argv
+    wait_asleep()
     tool = load_tool(name)
     from mmengine.device import get_device
 
     from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError
 
     args = tool.parse_args()
+    if args.launcher == "slurm":
+        take_ranks_from_slurm()
     if get_device() == "cpu":
         if getattr(args, "amp", False):
             stop("--amp needs a GPU: mixed precision is not available on the CPU. Leave out --amp.")
-        if args.launcher == "pytorch":
+        if args.launcher in ("pytorch", "slurm"):
             distribute_on_cpu()
+    config = load_config(args)
     try:
-        config = load_config(args)
         look_at_work_dir(work_dir_of(args, config))
         look_for_data(config, DATALOADERS[name])
         if getattr(args, "resume", False):
             look_for_checkpoint(work_dir_of(args, config))
+            if "load_from" not in (args.cfg_options or {}):
+                tool.Runner = resuming(tool.Runner)
+        tool.Runner = plain(tool.Runner)
         if name == "test.py":
             look_at_checkpoint(config, args.checkpoint)
             if args.out:
@@ -69,6 +81,26 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
         stop(str(error))
     except URLError as error:
         stop(no_weights(config, error))
+    except KeyboardInterrupt:
+        resumable = name == "train.py"
+        stop(where_to_go_on(work_dir_of(args, config)) if resumable else "Interrupted", INTERRUPTED)
+    except RuntimeError as error:
+        if not is_lost_connection(error):
+            raise
+        stop(
+            f"Another process of this training has ended; its own output says why. ({error})\n"
+            "Start all of them again with --resume to go on from the last checkpoint."
+        )
+
+
+def wait_asleep() -> None:
+    """Have PyTorch's threads wait for each other asleep, unless the environment says how.
+
+    Awake, as is their default, they keep each other from the processors that neighbours use, too.
+    OpenMP reads this as it is loaded with PyTorch.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def load_tool(name: str) -> ModuleType:
@@ -228,6 +260,65 @@ def look_for_checkpoint(work_dir: Path) -> None:
     stop(f"{pointer}, where --resume begins, {state}: a training ended as it wrote it; {remedy}.")
 
 
+def resuming(runner: type[Runner]) -> type[Runner]:
+    """A Runner that resumes from its work folder, whatever weights the training began with.
+
+    MMEngine resumes from the config's ``load_from`` instead where there is one, and loads the
+    pretrained weights of the model only to write over them.
+    """
+    from mmengine.dist import all_gather_object
+
+    class ResumingRunner(runner):
+        def _init_model_weights(self) -> None:
+            if not self.last_checkpoint:
+                super()._init_model_weights()
+
+        def load_or_resume(self) -> None:
+            if self.last_checkpoint:
+                self._load_from = None
+            else:
+                self.logger.info(f"There is no checkpoint in {self.work_dir} to resume from.")
+                self._resume = False
+            super().load_or_resume()
+
+        @functools.cached_property
+        def last_checkpoint(self) -> str:
+            pointer = Path(self.work_dir, "last_checkpoint")
+            named = pointer.read_text() if pointer.exists() else ""
+            if len(set(all_gather_object(named))) > 1:
+                stop(
+                    f"--resume: not all machines find the same checkpoint in {self.work_dir}. "
+                    "Give them a work_dir on a disk that they share, or copy it to each."
+                )
+            return named
+
+    return ResumingRunner
+
+
+def plain(runner: type[Runner]) -> type[Runner]:
+    """A Runner that shows its progress, and leaves all else to its log file."""
+    from mmseg_rloss.engine.console import Console
+
+    console = Console()
+
+    class PlainRunner(runner):
+        def build_logger(self, *args, **kwargs) -> MMLogger:
+            logger = super().build_logger(*args, **kwargs)
+            console.take(logger)
+            return logger
+
+    return PlainRunner
+
+
+def where_to_go_on(work_dir: Path) -> str:
+    """What to say of a training that Ctrl-C ends."""
+    pointer = work_dir / "last_checkpoint"
+    named = pointer.read_text().strip() if pointer.exists() else ""
+    if not named:
+        return f"Interrupted; {work_dir} holds no checkpoint yet."
+    return f"Interrupted; --resume goes on from {named}."
+
+
 def look_at_checkpoint(config: Config, checkpoint: str) -> None:
     """Stop at a checkpoint that is broken or of another network: MMEngine would test at random."""
     from mmengine.registry import init_default_scope
@@ -243,21 +334,59 @@ def look_at_checkpoint(config: Config, checkpoint: str) -> None:
         stop(str(error))
 
 
+def take_ranks_from_slurm() -> None:
+    """Give a task of Slurm the environment that PyTorch's launcher gives a process.
+
+    MMEngine does so too, but not before it selects a GPU.
+    """
+    slurm = os.environ
+    try:
+        ranks = slurm["SLURM_PROCID"], slurm["SLURM_LOCALID"], slurm["SLURM_NTASKS"]
+        nodes = slurm["SLURM_STEP_NODELIST"]
+    except KeyError:
+        stop(
+            "--launcher slurm is for tasks of srun. Start them by tools/slurm_train.sh, or use "
+            "tools/dist_train.sh where there is no Slurm."
+        )
+    os.environ.update(zip(("RANK", "LOCAL_RANK", "WORLD_SIZE"), ranks, strict=True))
+    os.environ.setdefault("MASTER_PORT", "29500")
+    if "MASTER_ADDR" not in os.environ:
+        show = ["scontrol", "show", "hostnames", nodes]
+        hosts = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+        os.environ["MASTER_ADDR"] = hosts.split()[0]
+
+
 def distribute_on_cpu() -> None:
-    """Join the other processes by gloo, which MMEngine's own launcher does only beside GPUs.
+    """Join the other processes by gloo, which MMEngine's own launchers do only beside GPUs.
 
     MMEngine selects a GPU while it sets up the process group, unless the group is there already,
     and names one to DistributedDataParallel, unless the wrapper's config says otherwise.
     """
     import torch.distributed
 
-    torch.distributed.init_process_group("gloo")
+    try:
+        torch.distributed.init_process_group("gloo")
+    except RuntimeError as error:
+        stop(
+            f"The processes do not find each other ({error}).\nOn several machines, "
+            "MASTER_ADDR is the address of the first, and GLOO_SOCKET_IFNAME the interface of "
+            "each that leads to the others, as `ip address` lists it."
+        )
     sys.argv += [
         "--cfg-options",
         "model_wrapper_cfg.type=MMDistributedDataParallel",
         "model_wrapper_cfg.device_ids=None",
         "model_wrapper_cfg.broadcast_buffers=False",
     ]
+
+
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether a process was left by another one, as gloo and NCCL tell it."""
+    import torch.distributed
+
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    return bool(re.search(r"Connection (closed|reset) by peer|Broken pipe", str(error)))
 
 
 def leave_process_group() -> None:
@@ -274,8 +403,8 @@ def leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def stop(message: str) -> None:
+def stop(message: str, status: int = USAGE_ERROR) -> None:
     """End with a message instead of a traceback, once for all processes of a machine."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(message, file=sys.stderr)
-    sys.exit(USAGE_ERROR)
+    sys.exit(status)

@@ -5,6 +5,7 @@ from its last checkpoint. Remove the work folder to train anew.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -25,6 +26,8 @@ REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
 WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
 
 EXAMPLES = 8  # validation scenes to draw
+INTERRUPTED = 130  # as a shell tells of Ctrl-C
+SECONDS_TO_END = 10  # for a tool that Ctrl-C reaches, too
 
 
 def main() -> None:
@@ -32,11 +35,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     os.chdir(ROOT)
-    run_tool("make_sample_dataset.py", "--out", DATA)
-    config = Config.fromfile(CONFIG)
-    checkpoint = train(config)
-    scores = evaluate(checkpoint, WORK_DIR / "evaluation")
-    pictures = draw(WORK_DIR / "evaluation", config)
+    try:
+        run_tool("make_sample_dataset.py", "--out", DATA)
+        config = Config.fromfile(CONFIG)
+        checkpoint = train(config)
+        scores = evaluate(checkpoint, WORK_DIR / "evaluation")
+        pictures = draw(WORK_DIR / "evaluation", config)
+    except KeyboardInterrupt:
+        print("Interrupted; `make train` goes on from here.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     report(checkpoint, scores, pictures)
 
 
@@ -93,6 +100,7 @@ def report(checkpoint: Path, scores: Path, pictures: Path) -> None:
 mIoU on the sample's validation scenes: {miou:.1f} %
   checkpoint  {checkpoint}
   pictures    {pictures}
+  logs        {WORK_DIR}/*/*.log
 
 On with the real PASCAL VOC: fill data/pascal_scribble, or name the folder in the environment
 variable PASCAL_SCRIBBLE_ROOT (the last command says what it lacks), and then
@@ -104,7 +112,15 @@ variable PASCAL_SCRIBBLE_ROOT (the last command says what it lacks), and then
 def run_tool(name: str, *arguments: str | Path) -> None:
     command = [sys.executable, f"tools/{name}", *map(str, arguments)]
     print("+ python", *command[1:], flush=True)
-    status = subprocess.run(command).returncode
+    process = subprocess.Popen(command)
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_END)
+        process.terminate()
+        process.wait()
+        raise
     if status != 0:
         sys.exit(status)
 

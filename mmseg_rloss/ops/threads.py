@@ -15,6 +15,7 @@ _LOCAL_RANKS = (
     "OMPI_COMM_WORLD_LOCAL_SIZE",
     "MPI_LOCALNRANKS",
 )
+_SLURMS_SHARE = "SLURM_CPUS_PER_TASK"  # processors that were asked for each process
 
 _chosen: int | None = None
 
@@ -42,8 +43,9 @@ def num_threads() -> int:
 
     What :func:`set_num_threads` chose, else the environment variable ``MMSEG_RLOSS_NUM_THREADS``.
     Without either, these are the processors on which the process may run, divided among the
-    processes of the job on this machine. OpenMP's setting does not count: launchers set it to 1
-    for the data loaders' sake, and the filter would crawl.
+    processes of the job on this machine, or as many of them as Slurm was asked for each process.
+    OpenMP's setting does not count: launchers set it to 1 for the data loaders' sake, and the
+    filter would crawl.
 
     Raises:
         ValueError: That environment variable, or the launcher's, is no positive integer.
@@ -53,8 +55,12 @@ def num_threads() -> int:
     setting = os.environ.get(ENVIRONMENT_VARIABLE)
     if setting:
         return _parse_setting(ENVIRONMENT_VARIABLE, setting)
-    # Slurm may write "4(x2)": four tasks on each of two nodes.
     ranks = next((name for name in _LOCAL_RANKS if os.environ.get(name)), None)
+    # Slurm may have bound the process to its share already. torchrun divides the share further.
+    share = os.environ.get(_SLURMS_SHARE)
+    if share and ranks != "LOCAL_WORLD_SIZE":
+        return min(_parse_setting(_SLURMS_SHARE, share), _num_processors())
+    # Slurm may write "4(x2)": four tasks on each of two nodes.
     num_ranks = 1 if ranks is None else _parse_setting(ranks, os.environ[ranks].partition("(")[0])
     return max(1, _num_processors() // num_ranks)
 

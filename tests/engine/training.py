@@ -7,7 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import MMFullyShardedDataParallel
@@ -97,6 +99,33 @@ def logged(runner: Runner, name: str) -> list[float]:
     """What a Runner has logged under a name, iteration by iteration."""
     history, _ = runner.message_hub.get_scalar(f"train/{name}").data
     return list(history)
+
+
+def write_config(config: dict) -> Path:
+    """Write a config into its work folder for a tool, whose processes each write their losses."""
+    config = config | dict(
+        custom_imports=dict(imports=["mmseg_rloss", "tests.engine.training"]),
+        custom_hooks=[*config["custom_hooks"], dict(type="WriteLosses")],
+    )
+    path = Path(config["work_dir"], "config.py")
+    path.parent.mkdir(exist_ok=True)
+    Config(config).dump(path)
+    return path
+
+
+def check_losses(work_dir: Path, one: Runner) -> None:
+    """Two processes share a batch: the mean of their losses is the loss of one with all of it."""
+    losses = [json.loads((work_dir / f"losses_{rank}.json").read_text()) for rank in range(2)]
+    for name in ("loss", "decode.loss_ce", "decode.loss_densecrf"):
+        mean = [(first[name] + second[name]) / 2 for first, second in zip(*losses, strict=True)]
+        assert mean == pytest.approx(logged(one, name), rel=1e-5)
+        assert losses[0][0][name] != losses[1][0][name]
+
+
+def check_weights(checkpoint: Path, one: Runner) -> None:
+    """A checkpoint holds the weights that a Runner has arrived at."""
+    weights = torch.load(checkpoint, weights_only=False)["state_dict"]
+    torch.testing.assert_close(weights, one.model.state_dict(), rtol=1e-5, atol=1e-7)
 
 
 @HOOKS.register_module()

@@ -18,7 +18,7 @@ LAUNCHERS = (  # from the nearest to the process to the farthest
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch):
-    for name in (threads.ENVIRONMENT_VARIABLE, *LAUNCHERS):
+    for name in (threads.ENVIRONMENT_VARIABLE, *LAUNCHERS, "SLURM_CPUS_PER_TASK"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -61,6 +61,17 @@ def test_slurms_notation_of_equal_nodes(monkeypatch):
     on_processors(monkeypatch, 16)
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "8(x2)")
     assert threads.num_threads() == 2
+
+
+def test_slurms_share_of_a_process_counts_whether_or_not_the_process_is_bound_to_it(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    for processors, expected in {16: 3, 3: 3, 2: 2}.items():
+        on_processors(monkeypatch, processors)
+        assert threads.num_threads() == expected
+    on_processors(monkeypatch, 6)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # torchrun within a task of Slurm
+    assert threads.num_threads() == 3
 
 
 def test_environment_variable_decides(monkeypatch):

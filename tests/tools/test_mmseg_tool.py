@@ -1,6 +1,7 @@
 """What tools/train.py and tools/test.py say where MMSegmentation's end in a traceback."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from mmseg_rloss.datasets import DatasetFilesError
-from tests.engine.training import training_config, write_data_set
+from tests.engine.training import training_config, write_config, write_data_set
 from tests.ports import free_port
 from tests.tools.network import write_network, write_photo
 from tools.mmseg_tool import (
+    distribute_on_cpu,
     leave_process_group,
     look_at_checkpoint,
     look_for_checkpoint,
@@ -44,7 +46,7 @@ def check_message(process, *parts):
     for part in parts:
         assert part in process.stderr
     assert "Traceback" not in process.stderr
-    assert "System environment" not in process.stdout + process.stderr
+    assert "mmengine - INFO" not in process.stdout + process.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,94 @@ def test_a_missing_pkg_resources_is_told_with_the_remedy(tmp_path):
     config.write_text("_base_ = 'mmseg::_base_/default_runtime.py'\n")
     process = run("train.py", config, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     check_message(process, 'pip install "setuptools<81"')
+
+
+def test_the_slurm_launcher_without_slurm_is_told(tmp_path):
+    process = run("train.py", CONFIG, "--launcher", "slurm", cwd=tmp_path)
+    check_message(process, "for tasks of srun", "tools/slurm_train.sh", "tools/dist_train.sh")
+
+
+def test_machines_that_do_not_find_each_other_are_told_what_to_set(monkeypatch, capsys):
+    for name, value in dict(
+        RANK="0",
+        WORLD_SIZE="1",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(free_port()),
+        GLOO_SOCKET_IFNAME="absent",
+    ).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        distribute_on_cpu()
+    message = capsys.readouterr().err
+    for part in ("MASTER_ADDR", "GLOO_SOCKET_IFNAME", "ip address", "absent"):
+        assert part in message
+
+
+def test_a_resumed_training_needs_the_weights_it_began_with_no_more(tmp_path):
+    write_data_set(tmp_path / "set")
+    initial = tmp_path / "set" / "initial.pth"
+    pretrained = tmp_path / "set" / "pretrained.pth"
+    shutil.copy(initial, pretrained)
+    config = training_config(tmp_path / "set", tmp_path / "work")
+    config["model"]["backbone"]["init_cfg"] = dict(
+        type="Pretrained", checkpoint=str(pretrained), prefix="backbone."
+    )
+    config["default_hooks"]["checkpoint"]["interval"] = 1
+    train = ["train.py", write_config(config), "--resume", "--cfg-options"]
+
+    process = run(*train, "train_cfg.max_iters=1", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert process.returncode == 0, process.stderr
+    for weights in (initial, pretrained):
+        assert str(weights) in process.stdout + process.stderr
+        weights.unlink()
+    process = run(*train, "train_cfg.max_iters=2", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert process.returncode == 0, process.stderr
+    assert "resumed epoch: 0, iter: 1" in process.stdout + process.stderr
+
+
+def test_machines_that_resume_from_different_checkpoints_are_stopped(tmp_path):
+    write_data_set(tmp_path / "set")
+    config = training_config(tmp_path / "set", tmp_path / "of_0")
+    path = write_config(config)
+    path.write_text(path.read_text().replace("/of_0", "/of_{{$RANK:}}"))
+    torch.save(dict(weight=torch.zeros(9)), tmp_path / "iter_1.pth")
+    (tmp_path / "of_0" / "last_checkpoint").write_text(str(tmp_path / "iter_1.pth"))
+    process = subprocess.run(
+        [ROOT / "tools" / "dist_train.sh", path, "2", "--resume"],
+        env=os.environ
+        | dict(
+            PYTHON=sys.executable,
+            PYTHONPATH=str(ROOT),
+            PORT=str(free_port()),
+            OMP_NUM_THREADS="1",
+        ),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode != 0
+    assert "not all machines find the same checkpoint" in process.stderr
+    assert "a disk that they share" in process.stderr
+
+
+@pytest.mark.parametrize(
+    "environment, policy, spins",
+    [
+        ({}, "PASSIVE", "0"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE", "30000000000"),
+        ({"GOMP_SPINCOUNT": "123"}, "PASSIVE", "123"),
+    ],
+    ids=["unset", "policy", "spins"],
+)
+def test_openmp_waits_asleep_unless_the_user_says_otherwise(tmp_path, environment, policy, spins):
+    others = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    process = subprocess.run(
+        [sys.executable, ROOT / "tools" / "train.py", tmp_path / "none.py"],
+        env=others | environment | {"OMP_DISPLAY_ENV": "VERBOSE"},  # asks OpenMP itself
+        capture_output=True,
+        text=True,
+    )
+    assert f"OMP_WAIT_POLICY = '{policy}'" in process.stderr, process.stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in process.stderr
 
 
 def test_a_python_without_mmsegmentation_is_told_what_to_install(tmp_path):

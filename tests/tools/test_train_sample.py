@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, d
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)
 test_dataloader = val_dataloader
 train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1, max_keep_ckpts=1))
 """
 
 
@@ -57,9 +60,63 @@ def train(checkout):
     return commands, process.stdout
 
 
-def test_a_second_call_tells_the_same_without_training(checkout):
+def interrupt(checkout):
+    """Press Ctrl-C as soon as there is a checkpoint; return its iteration and what is said."""
+    config = checkout / train_sample.CONFIG
+    config.write_text(SHORT_CONFIG.replace("=2, val_interval=2", "=100_000, val_interval=100_000"))
+    process = subprocess.Popen(
+        [sys.executable, checkout / "tools" / "train_sample.py"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    pointer = checkout / train_sample.WORK_DIR / "last_checkpoint"
+    while not (pointer.exists() and pointer.read_text()):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all that it runs
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    named = pointer.read_text()
+    assert output.splitlines()[-2:] == [
+        f"Interrupted; --resume goes on from {named}.",
+        "Interrupted; `make train` goes on from here.",
+    ]
+    assert "Traceback" not in output
+    return int(re.search(r"iter_(\d+)\.pth", named)[1])
+
+
+def check_screen(text):
+    """It shows progress and results; what is for those who look for it is in the log files."""
+    assert "loss" in text and "mIoU" in text
+    for_the_file = [
+        "System environment:",
+        "Config:\n",
+        "Hooks will be executed",
+        "build_loss",
+        "The draw is False",
+        "The prefix is not set",
+        "HardDiskBackend",
+    ]
+    assert not [part for part in for_the_file if part in text]
+    (warning,) = re.findall(r".*warning.*", text, re.IGNORECASE)
+    assert "Advance dataloader" in warning, "which the resumption begins with"
+    logs = re.findall(r"The whole log is in (\S+)", text)
+    assert len(logs) == 2, "of the training and of the test"
+    whole = Path(logs[0]).read_text()
+    assert not [part for part in for_the_file if part not in whole]
+
+
+def test_goes_on_after_ctrl_c_and_a_third_call_tells_the_same_without_training(checkout):
+    iteration = interrupt(checkout)
+    end = f"={iteration + 2}, val_interval={iteration + 2}"
+    (checkout / train_sample.CONFIG).write_text(SHORT_CONFIG.replace("=2, val_interval=2", end))
     commands, first = train(checkout)
     assert commands == ["make_sample_dataset", "train", "test"]
+    assert f"resumed epoch: 0, iter: {iteration}" in first
+    check_screen(first)
     commands, second = train(checkout)
     assert commands == ["make_sample_dataset"]
 

@@ -1,0 +1,141 @@
+"""What busy neighbours cost a training step on the CPU, by how OpenMP's threads wait.
+
+    python benchmarks/neighbours.py configs/deeplabv3plus_mobilenet_scribble_sample.py \
+        --neighbours 0 2 --json neighbours.json
+
+PyTorch's threads wait for each other awake, and keep the processor from the thread that they wait
+for as soon as others want it as well. Each row is a process of its own, which trains on noise of
+the config's crop size, by the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import torch
+from machine import machine_and_date
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
+
+# isort: split
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from mmseg_rloss import provide_images
+
+OPENMP = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
+SETTINGS = {
+    "as PyTorch has it": {},
+    "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
+BATCH = 4
+
+
+def main() -> None:
+    options = parse_arguments()
+    if options.alone:
+        print(json.dumps(measure(read_config(options), options.steps)))
+        return
+    cases = [(count, name) for count in options.neighbours for name in SETTINGS]
+    times = {f"{count} neighbours, {name}": [] for count, name in cases}
+    for count, name in track(cases, "Settings", disable=not sys.stderr.isatty()):
+        with busy(count):
+            times[f"{count} neighbours, {name}"] = measure_under(SETTINGS[name])
+    report = machine_and_date()
+    console = Console(width=100)
+    console.print(f"{report['machine']}, {report['date']}")
+    console.print(f"{options.config.stem}, batch {BATCH}, {options.threads} threads")
+    table = Table("setting", "s a step, median", "least", "most")
+    for name, taken in times.items():
+        table.add_row(name, *(f"{value:.2f}" for value in (median(taken), min(taken), max(taken))))
+    console.print(table)
+    if options.json:
+        options.json.write_text(json.dumps(report | {"times": times}, indent=1))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="of the network to train")
+    parser.add_argument(
+        "--neighbours",
+        type=int,
+        nargs="+",
+        default=[0, 2],
+        metavar="N",
+        help="how many processes keep the machine busy (default: 0, then 2)",
+    )
+    parser.add_argument("--steps", type=int, default=10, help="for each row (default: 10)")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    add_options(parser)
+    parser.set_defaults(threads=len(os.sched_getaffinity(0)))
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Processes that compute until they are ended, or this one ends."""
+    command = [sys.executable, "-c", f"import os\nwhile os.getppid() == {os.getpid()}: pass"]
+    neighbours = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+
+
+def measure_under(setting: dict[str, str]) -> list[float]:
+    """The steps of a process with that environment: OpenMP reads it as it is loaded."""
+    environment = {name: value for name, value in os.environ.items() if name not in OPENMP}
+    process = subprocess.run(
+        [sys.executable, *sys.argv, "--alone"],
+        env=environment | setting,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def measure(config: Config, steps: int) -> list[float]:
+    """Seconds on the wall's clock of each training step."""
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(config.model)).train()
+    optimizer = build_optim_wrapper(model, config.optim_wrapper)
+    size = config.crop_size
+    batch = dict(inputs=[noise(3, size, 256) for _ in range(BATCH)], data_samples=[])
+    for _ in range(BATCH):
+        labels = PixelData(data=noise(1, size, config.model.decode_head.num_classes).long())
+        batch["data_samples"].append(SegDataSample(gt_sem_seg=labels))
+    times = []
+    with provide_images(model):
+        for index in range(steps + 1):  # the first is not counted
+            start = time.perf_counter()
+            model.train_step(batch, optimizer)
+            times += [time.perf_counter() - start] * (index > 0)
+    return times
+
+
+def noise(channels: int, size: tuple[int, int], end: int) -> torch.Tensor:
+    return torch.randint(end, (channels, *size), dtype=torch.uint8)
+
+
+if __name__ == "__main__":
+    main()
