@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import BaseTransform
@@ -497,6 +498,14 @@ def test_an_image_kept_before_its_pixels_are_moved_is_refused(name):
     moved = tracked(after=[KEEP, DISTORT, dict(needed[name], type=name)])
     with pytest.raises(ValueError, match=f"KeepImage comes before {name}.*put it after all"):
         untracked_padding(moved)
+
+
+def test_a_kept_image_of_16_bits_keeps_its_values():
+    photo = np.arange(108, dtype=np.uint16).reshape(9, 12) * 600
+    packed = run([LOAD, KEEP, PACK], sample((9, 12), 1) | dict(img=photo))
+    kept = packed["data_samples"].kept_image.data
+    assert kept.dtype == torch.float32
+    assert np.array_equal(kept[0], photo)
 
 
 def test_a_kept_image_must_be_packed():
