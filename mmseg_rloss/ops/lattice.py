@@ -1,7 +1,6 @@
 """The permutohedral lattice of an image: built once, it filters any values any number of times."""
 
-from __future__ import annotations
-
+# Not from __future__ import annotations: PyTorch 2.4 cannot read the ops' types from strings.
 import functools
 from typing import Any, NamedTuple
 
@@ -56,7 +55,7 @@ class Lattice:
         self._token = _build_op(self._planes, *self._bandwidths)
 
     @classmethod
-    def from_image(cls, image: Tensor, sigma_rgb: float, sigma_xy: float) -> Lattice:
+    def from_image(cls, image: Tensor, sigma_rgb: float, sigma_xy: float) -> "Lattice":
         """The lattice of position and colour: the affinity of pixels i and j is
         ``exp(-|xy_i - xy_j|^2 / (2 sigma_xy^2) - |rgb_i - rgb_j|^2 / (2 sigma_rgb^2))``, the
         appearance kernel of the DenseCRF loss (Tang et al., ECCV 2018, section 3).
@@ -79,7 +78,7 @@ class Lattice:
         return cls(image, sigma_rgb, sigma_xy)
 
     @classmethod
-    def from_features(cls, features: Tensor) -> Lattice:
+    def from_features(cls, features: Tensor) -> "Lattice":
         """The lattice of any features.
 
         Args:

@@ -1,7 +1,6 @@
 """From logits to the probabilities of which an energy is computed: one pass over the logits."""
 
-from __future__ import annotations
-
+# Not from __future__ import annotations: PyTorch 2.4 cannot read the ops' types from strings.
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,6 @@
 """Whether maps have values in the ranges that the energies are meant for."""
 
-from __future__ import annotations
-
+# Not from __future__ import annotations: PyTorch 2.4 cannot read the ops' types from strings.
 import functools
 from collections import deque
 from collections.abc import Sequence
