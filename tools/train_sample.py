@@ -15,7 +15,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 from mmseg_rloss.checkpoint import is_whole
 from mmseg_rloss.visualization import draw_examples
 

@@ -25,7 +25,6 @@ from PIL import Image
 from rich.progress import track
 from scipy.io import loadmat
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
 from mmseg_rloss.command_line import (
     add_label_options,
     output_folder,

@@ -30,7 +30,6 @@ from rich import box, print
 from rich.progress import track
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
 from mmseg_rloss.command_line import at_least, output_folder, say, stop_if_any, written_whole
 from mmseg_rloss.datasets.converters import (
     FORMATS,
