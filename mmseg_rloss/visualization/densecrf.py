@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
-from ..ops import DenseCRFLoss, SelfLabelLoss
+from ..ops import DenseCRFLoss, NeighbourPottsLoss, SelfLabelLoss
 from ..ops.energy_layer import EnergyLayer, LatticeLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend, names_of
@@ -84,8 +84,11 @@ def draw_densecrf(
 
 
 def _kind(loss: EnergyLayer) -> str:
-    normalized = isinstance(loss, DenseCRFLoss) and loss.normalize
-    return "DenseCRFLoss, normalized" if normalized else type(loss).__name__
+    if isinstance(loss, DenseCRFLoss) and loss.normalize:
+        return "DenseCRFLoss, normalized"
+    if isinstance(loss, NeighbourPottsLoss):
+        return f"NeighbourPottsLoss, {loss.relaxation}"
+    return type(loss).__name__
 
 
 def _bandwidths(loss: EnergyLayer) -> str:
