@@ -94,7 +94,7 @@ def _pairs(maps: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 # As an op, it is part of compiled and exported graphs.
 @torch.library.custom_op("mmseg_rloss::finite_zero", mutates_args=())
 def _finite_zero(values: Tensor, otherwise: str) -> Tensor:
-    """A zero () to add to ``values`` that are finite; of others, a ValueError tells."""
+    """A zero () to add to ``values``; a ValueError, on the CPU, unless they are finite."""
     if values.device.type == "cpu" and not values.isfinite().all():  # a GPU would have to wait
         raise ValueError(otherwise)
     return values.new_zeros(())
