@@ -23,6 +23,8 @@ RANGE += [(0, float("nan")), (0, 10**400), (False, True), {}, np.array([0, 255])
 NAME = [None, 3, True, ["loss"]]
 
 ENERGY = dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, scale_factor=FRACTION)
+NEIGHBOURS = dict(sigma_rgb=POSITIVE, scale_factor=FRACTION)
+POTTS = NEIGHBOURS | dict(relaxation=[None, 3, True, ["quadratic"], "Quadratic", ""])
 LOSS = ENERGY | dict(loss_weight=FINITE, loss_name=NAME)
 IMAGES = dict(value_range=RANGE)
 
@@ -38,11 +40,15 @@ def with_maps(function):
     image, segmentation, region = case.maps
     maps = [image, segmentation, region, case.label][: 4 if "dense_energy" in str(function) else 3]
     given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
+    if "potts" in str(function):
+        del given["sigma_xy"]
     return lambda **arguments: function(*maps, **given | arguments)
 
 
 def layer(kind):
     given = dict(weight=1.0, sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
+    if kind is ops.NeighbourPottsLoss:
+        del given["sigma_xy"]
     return lambda **arguments: kind(**given | arguments)
 
 
@@ -64,6 +70,11 @@ def lattice_of_scene(**arguments):
     image, _, region = random_case().maps
     given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
     ops.Scene(image, region).lattice(**given | arguments)
+
+
+def neighbours_of_scene(**arguments):
+    image, _, region = random_case().maps
+    ops.Scene(image, region).neighbours(**dict(sigma_rgb=15.0, scale_factor=1.0) | arguments)
 
 
 def provided_loss(**arguments):
@@ -95,6 +106,10 @@ CALLABLES = {
     "DenseEnergyLoss": (build("DenseEnergyLoss"), LOSS),
     "NormalizedCutLoss": (build("NormalizedCutLoss"), LOSS),
     "KernelCutLoss": (build("KernelCutLoss"), LOSS | dict(densecrf_weight=POSITIVE)),
+    "NeighbourPottsLoss": (
+        build("NeighbourPottsLoss"),
+        POTTS | dict(loss_weight=FINITE, loss_name=NAME),
+    ),
     "the layer DenseCRFLoss": (
         layer(ops.DenseCRFLoss),
         ENERGY | IMAGES | dict(weight=FINITE, normalize=FLAG),
@@ -105,6 +120,10 @@ CALLABLES = {
         layer(ops.KernelCutLoss),
         ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
     ),
+    "the layer NeighbourPottsLoss": (
+        layer(ops.NeighbourPottsLoss),
+        POTTS | IMAGES | dict(weight=FINITE),
+    ),
     "densecrf_loss": (with_maps(ops.densecrf_loss), ENERGY | IMAGES | dict(normalize=FLAG)),
     "dense_energy_loss": (with_maps(ops.dense_energy_loss), ENERGY | IMAGES),
     "normalized_cut_loss": (with_maps(ops.normalized_cut_loss), ENERGY | IMAGES),
@@ -112,12 +131,14 @@ CALLABLES = {
         with_maps(ops.kernel_cut_loss),
         ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
     ),
+    "neighbour_potts_loss": (with_maps(ops.neighbour_potts_loss), POTTS | IMAGES),
     "bilateral_filter": (
         filter_by_image,
         dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, symmetric=FLAG),
     ),
     "permutohedral_filter": (filter_by_features, dict(symmetric=FLAG)),
     "Scene.lattice": (lattice_of_scene, ENERGY),
+    "Scene.neighbours": (neighbours_of_scene, NEIGHBOURS),
     "RegularizedLoss.provide": (
         provided_loss,
         IMAGES

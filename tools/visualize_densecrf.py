@@ -65,7 +65,7 @@ from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
 from mmseg_rloss.models.losses import named_losses
-from mmseg_rloss.ops.energy_layer import EnergyLayer
+from mmseg_rloss.ops.energy_layer import EnergyLayer, LatticeLayer
 from mmseg_rloss.visualization import draw_densecrf, read_photo
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
@@ -245,13 +245,15 @@ def named(config: str, names: list[str]) -> list[RegularizedLoss]:
 
 
 def vary(loss: EnergyLayer, args: argparse.Namespace) -> list[EnergyLayer]:
-    """The loss with each pair of the sigmas asked for."""
+    """The loss with each pair of the sigmas asked for, of those it has."""
+    names = ["sigma_rgb", "sigma_xy"] if isinstance(loss, LatticeLayer) else ["sigma_rgb"]
     losses = []
-    for sigma_rgb, sigma_xy in itertools.product(
-        args.sigma_rgb or [loss.sigma_rgb], args.sigma_xy or [loss.sigma_xy]
+    for sigmas in itertools.product(
+        *(getattr(args, name) or [getattr(loss, name)] for name in names)
     ):
         varied = copy.copy(loss)
-        varied.sigma_rgb, varied.sigma_xy = sigma_rgb, sigma_xy
+        for name, sigma in zip(names, sigmas, strict=True):
+            setattr(varied, name, sigma)
         varied.weight = loss.weight if args.weight is None else args.weight
         if args.scale_factor is not None:
             varied.scale_factor = args.scale_factor

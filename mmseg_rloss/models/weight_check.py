@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from mmseg.models.losses import CrossEntropyLoss
 from torch import nn
 
 from ..ops import DenseCRFLoss, DenseEnergyLoss, Scene
-from ..ops.energy_layer import EnergyLayer
+from ..ops.energy_layer import EnergyLayer, LatticeLayer
 from .losses import RegularizedLoss
 
 # Of rloss's setting: its weight beside a cross entropy of weight 1, times the pixels of the scaled
@@ -50,7 +52,7 @@ def doubt_about_weight(name: str, loss: RegularizedLoss, head: nn.Module) -> str
     )
 
 
-def is_plain(layer: EnergyLayer) -> bool:
+def is_plain(layer: EnergyLayer) -> TypeGuard[LatticeLayer]:
     """Whether an energy grows with the number of pixels and their affinities."""
     plain = isinstance(layer, DenseCRFLoss) and not layer.normalize
     return plain or isinstance(layer, DenseEnergyLoss)
@@ -66,8 +68,8 @@ def cross_entropy_weight(head: nn.Module) -> float:
 
 
 @torch.no_grad()
-def strength_of(scene: Scene, layer: EnergyLayer) -> float:
+def strength_of(scene: Scene, layer: LatticeLayer) -> float:
     """The pixels of the scaled images times the mean affinity of one to all within the region."""
-    affinities = scene.lattice(*layer.bandwidths)
+    affinities = layer.affinities(scene)
     region = scene.region(layer.scale_factor, scene.image(layer.scale_factor)).unsqueeze(1)
     return (region * affinities.filter(region)).sum().item() / max(1, len(scene))

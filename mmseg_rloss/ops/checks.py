@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -82,6 +82,14 @@ def check_flag(name: str, value: bool) -> None:
     """Raise unless ``value`` is True or False: the string 'False' would count as true."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__} {value!r}")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise unless ``value`` is one of the choices."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__} {value!r}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def check_is_tensor(name: str, value: object) -> None:
@@ -164,10 +172,15 @@ def check_energy_parameters(
     """The parameters of an energy as floats, if they are in their ranges."""
     sigma_rgb = check_positive("sigma_rgb", sigma_rgb)
     sigma_xy = check_positive("sigma_xy", sigma_xy)
+    return sigma_rgb, sigma_xy, check_scale_factor(scale_factor)
+
+
+def check_scale_factor(scale_factor: float) -> float:
+    """``scale_factor`` as a float, if it is in (0, 1]."""
     scale_factor = check_positive("scale_factor", scale_factor)
     if scale_factor > 1:
         raise ValueError(f"scale_factor must be in (0, 1], not {scale_factor}")
-    return sigma_rgb, sigma_xy, scale_factor
+    return scale_factor
 
 
 def check_energy_maps(maps: Mapping[str, Tensor], scale_factor: float) -> None:

@@ -10,8 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_energy_maps, check_energy_parameters, check_finite
+from .checks import (
+    check_energy_maps,
+    check_energy_parameters,
+    check_finite,
+    check_positive,
+    check_scale_factor,
+)
 from .lattice import Lattice
+from .neighbours import Neighbours
 from .ranges import GREY_LEVELS, check_value_range, checked_zero
 from .scene import Scene, scale_nearest
 from .segmentation import LogitSegmentation, Segmentation
@@ -23,7 +30,6 @@ class EnergyLayer(nn.Module, ABC):
     Args:
         weight: Factor of the energy.
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
-        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
         value_range: As in :func:`~mmseg_rloss.ops.densecrf_loss`.
 
@@ -38,23 +44,25 @@ class EnergyLayer(nn.Module, ABC):
         self,
         weight: float,
         sigma_rgb: float,
-        sigma_xy: float,
         scale_factor: float,
         *,
         value_range: Sequence[float] | None = GREY_LEVELS,
     ) -> None:
         super().__init__()
         self.weight = check_finite("weight", weight)
-        self.sigma_rgb, self.sigma_xy, self.scale_factor = check_energy_parameters(
-            sigma_rgb, sigma_xy, scale_factor
-        )
+        self.sigma_rgb = check_positive("sigma_rgb", sigma_rgb)
+        self.scale_factor = check_scale_factor(scale_factor)
         self.value_range = check_value_range(value_range)
+
+    @abstractmethod
+    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Lattice | Neighbours:
+        """The affinities of a scene's pixels in a type: what the scene shares of them."""
 
     @abstractmethod
     def energy(self, *args: Any, **kwargs: Any) -> Tensor:
         """The energy that a subclass weighs: its formula.
 
-        Its arguments: the Segmentation, the Lattice, labels and what :meth:`known` returns.
+        Its arguments: the Segmentation, the affinities, labels and what :meth:`known` returns.
         """
 
     def from_logits(self, scene: Scene, logits: Tensor, seg_label: Tensor | None = None) -> Tensor:
@@ -62,7 +70,7 @@ class EnergyLayer(nn.Module, ABC):
 
         Args:
             scene: The images (N, C, H, W) and their region of interest, on the device of the
-                logits. Losses that share a scene share its lattices.
+                logits. Losses that share a scene share its affinities.
             logits: (N, K, h, w) of any floating-point type, scaled bilinearly to the images' size
                 if they have another. One channel is taken as the logits of a foreground
                 (sigmoid), more go through a softmax, in float32 (float64 for float64 logits).
@@ -79,14 +87,14 @@ class EnergyLayer(nn.Module, ABC):
             logits = F.interpolate(logits.to(_compute_type(logits)), scene.size, mode="bilinear")
         dtype = _compute_type(logits)
         region = scene.region(self.scale_factor, logits.new_empty(0, dtype=dtype))  # (N, h, w)
-        affinities = scene.lattice(*self.bandwidths, dtype)
+        affinities = self.affinities(scene, dtype)
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
         labels = []
         if seg_label is not None:
             labels = [_scale_map(seg_label, self.scale_factor, region)]
         try:
             return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
-        except ValueError as error:  # the filter refuses them, on the CPU
+        except ValueError as error:  # they are refused where they are read, on the CPU
             raise ValueError(
                 f"the logits that {type(self).__name__} is computed from must be finite (-inf "
                 "stands for the probability 0), but NaN or infinity is among them: the training "
@@ -96,6 +104,40 @@ class EnergyLayer(nn.Module, ABC):
     def known(self, scene: Scene) -> dict[str, Tensor | None]:
         """What :meth:`energy` takes of the images beside their affinities: nothing here."""
         return {}
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}, sigma_rgb={self.sigma_rgb}, scale_factor={self.scale_factor}"
+
+
+class LatticeLayer(EnergyLayer):
+    """A weighted energy whose affinities are those of a lattice, in colour and position.
+
+    Args:
+        weight: Factor of the energy.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_xy: Bandwidth of the position, in pixels of the full-size image.
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        value_range: As in :func:`~mmseg_rloss.ops.densecrf_loss`.
+
+    Raises:
+        TypeError: A parameter is no number.
+        ValueError: A parameter is out of its range.
+    """
+
+    def __init__(
+        self,
+        weight: float,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        *,
+        value_range: Sequence[float] | None = GREY_LEVELS,
+    ) -> None:
+        super().__init__(weight, sigma_rgb, scale_factor, value_range=value_range)
+        self.sigma_xy = check_positive("sigma_xy", sigma_xy)
+
+    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Lattice:
+        return scene.lattice(*self.bandwidths, dtype)
 
     @property
     def bandwidths(self) -> tuple[float, float, float]:
@@ -109,7 +151,7 @@ class EnergyLayer(nn.Module, ABC):
         )
 
 
-def energy_of_probabilities(
+def lattice_energy(
     energy: Callable[..., Tensor],
     maps: dict[str, Tensor],
     sigma_rgb: float,
@@ -117,8 +159,31 @@ def energy_of_probabilities(
     scale_factor: float,
     value_range: Sequence[float] | None,
 ) -> Tensor:
-    """An energy of full-size probabilities; ``maps`` are the arguments by their names."""
+    """:func:`energy_of_probabilities` with the affinities of a lattice."""
     sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
+
+    def affinities(image: Tensor, region: Tensor) -> Lattice:
+        return Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
+
+    return energy_of_probabilities(energy, affinities, maps, scale_factor, value_range)
+
+
+def energy_of_probabilities(
+    energy: Callable[..., Tensor],
+    affinities: Callable[[Tensor, Tensor], Lattice | Neighbours],
+    maps: dict[str, Tensor],
+    scale_factor: float,
+    value_range: Sequence[float] | None,
+) -> Tensor:
+    """An energy of full-size probabilities.
+
+    Args:
+        energy: Of the Segmentation, its affinities and the labels, if there are any.
+        affinities: Of the scaled image (N, C, h, w) and region (N, h, w).
+        maps: The arguments by their names.
+        scale_factor: Has been checked.
+        value_range: Is checked here.
+    """
     value_range = check_value_range(value_range)
     check_energy_maps(maps, scale_factor)
     image, segmentation, region_of_interest, *labels = maps.values()
@@ -132,10 +197,9 @@ def energy_of_probabilities(
     image_name, segmentation_name, *_ = maps
     checked = checked_zero(image, region, segmentation, value_range, image_name, segmentation_name)
     image = image.to(segmentation.dtype)
-    affinities = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
     scaled = [_scale_map(label, scale_factor, region) for label in labels]
     masked = Segmentation(segmentation * region.unsqueeze(1), region)
-    return energy(masked, affinities, *scaled) + checked
+    return energy(masked, affinities(image, region), *scaled) + checked
 
 
 def _scale_map(tensor: Tensor, scale_factor: float, like: Tensor) -> Tensor:

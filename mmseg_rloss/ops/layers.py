@@ -1,9 +1,9 @@
 """The energies as losses for plain PyTorch: functions of an image, and the original's layers.
 
 An energy is a scalar, averaged over the batch, differentiable in the segmentation S within a region
-R, under the affinities A of a lattice. Of each there are three: ``*_energy``, the formula;
-``*_loss``, the function that checks its arguments and scales them; and the layer, whose call names
-the arguments as rloss's and RRM's layers do.
+R, under the affinities A of a lattice or of neighbours. Of each there are three: ``*_energy``, the
+formula; ``*_loss``, the function that checks its arguments and scales them; and the layer, whose
+call names the arguments as rloss's and RRM's layers do.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 
 from .checks import (
+    check_choice,
     check_flag,
     check_positive,
+    check_scale_factor,
     check_share,
     check_tags,
 )
-from .energy_layer import EnergyLayer, energy_of_probabilities
+from .energy_layer import EnergyLayer, LatticeLayer, energy_of_probabilities, lattice_energy
 from .lattice import Lattice
+from .neighbours import QUADRATIC, RELAXATIONS, Neighbours, neighbour_potts_energy
 from .ranges import GREY_LEVELS
 from .scene import Scene
 from .segmentation import UNLABELLED, Segmentation
@@ -33,11 +36,13 @@ __all__ = [
     "DenseCRFLoss",
     "DenseEnergyLoss",
     "KernelCutLoss",
+    "NeighbourPottsLoss",
     "NormalizedCutLoss",
     "SelfLabelLoss",
     "dense_energy_loss",
     "densecrf_loss",
     "kernel_cut_loss",
+    "neighbour_potts_loss",
     "normalized_cut_loss",
     "self_label_loss",
 ]
@@ -145,7 +150,7 @@ def densecrf_loss(
     check_flag("normalize", normalize)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     energy = functools.partial(densecrf_energy, normalize=normalize)
-    return energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    return lattice_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def dense_energy_loss(
@@ -189,9 +194,7 @@ def dense_energy_loss(
         seg_label = seg_label.squeeze(1)
     maps = dict(images=images, segmentations=segmentations, region_of_interest=region_of_interest)
     maps["seg_label"] = seg_label
-    return energy_of_probabilities(
-        gated_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range
-    )
+    return lattice_energy(gated_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def normalized_cut_loss(
@@ -231,7 +234,7 @@ def normalized_cut_loss(
         ValueError: As :func:`densecrf_loss` raises it.
     """
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
-    return energy_of_probabilities(
+    return lattice_energy(
         normalized_cut_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range
     )
 
@@ -272,7 +275,7 @@ def kernel_cut_loss(
     densecrf_weight = check_positive("densecrf_weight", densecrf_weight)
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     energy = functools.partial(kernel_cut_energy, densecrf_weight=densecrf_weight)
-    return energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    return lattice_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def self_label_loss(
@@ -340,10 +343,64 @@ def self_label_loss(
         tags=image_tags,
         class_balance=check_share("class_balance", class_balance),
     )
-    return energy_of_probabilities(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    return lattice_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
-class DenseCRFLoss(EnergyLayer):
+def neighbour_potts_loss(
+    image: Tensor,
+    segmentation: Tensor,
+    region_of_interest: Tensor,
+    sigma_rgb: float,
+    scale_factor: float,
+    *,
+    relaxation: str = QUADRATIC,
+    value_range: Sequence[float] | None = GREY_LEVELS,
+) -> Tensor:
+    """The share of the affinities of neighbouring pixels that a segmentation cuts.
+
+    ``1/N sum_n sum_ij w_ij P(S_i, S_j) / sum_ij w_ij`` over all pairs of a pixel i and one of its
+    eight neighbours j, with ``w_ij = exp(-|rgb_i - rgb_j|^2 / (2 sigma_rgb^2)) R_i R_j /
+    |xy_i - xy_j|`` of the region R and the distance 1 or sqrt(2), in pixels at the scale of the
+    energy. P is a relaxation of the Potts model, which is 0 for neighbours of one class and 1 for
+    others (after Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for Weakly-Supervised
+    Segmentation", CVPR 2025):
+
+    - ``"bilinear"``: ``1 - S_i' S_j``, which decreases as equal neighbours grow more confident;
+    - ``"quadratic"``: ``|S_i - S_j|^2 / 2``, which is 0 wherever neighbours are equal;
+    - ``"normalized_quadratic"``: ``1 - S_i' S_j / (|S_i| |S_j|)``, which is 0 there, too, and 1 for
+      neighbours without a common class.
+
+    Args:
+        image: As in :func:`densecrf_loss`.
+        segmentation: As in :func:`densecrf_loss`; it must sum to one over the classes.
+        region_of_interest: As in :func:`densecrf_loss`.
+        sigma_rgb: As in :func:`densecrf_loss`.
+        scale_factor: As in :func:`densecrf_loss`, but there is no sigma_xy.
+        relaxation: P, by its name above.
+        value_range: As in :func:`densecrf_loss`.
+
+    Returns:
+        A scalar as :func:`densecrf_loss` returns it, from 0 to 1, whatever the size, the bandwidth
+        and the image. An image without a pair of neighbours within its region adds 0, with a
+        gradient of 0.
+
+    Raises:
+        TypeError: A tensor has the wrong type, or ``relaxation`` is no string.
+        ValueError: ``relaxation`` is none of the three, or as :func:`densecrf_loss` raises it.
+    """
+    check_choice("relaxation", relaxation, RELAXATIONS)
+    sigma_rgb = check_positive("sigma_rgb", sigma_rgb)
+    maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
+    return energy_of_probabilities(
+        functools.partial(neighbour_potts_energy, relaxation=relaxation),
+        functools.partial(Neighbours.from_image, sigma_rgb=sigma_rgb),
+        maps,
+        check_scale_factor(scale_factor),
+        value_range,
+    )
+
+
+class DenseCRFLoss(LatticeLayer):
     """The layer of rloss, callable as it was and with the same values.
 
     Args:
@@ -383,7 +440,7 @@ class DenseCRFLoss(EnergyLayer):
         return super().extra_repr() + (", normalize=True" if self.normalize else "")
 
 
-class DenseEnergyLoss(EnergyLayer):
+class DenseEnergyLoss(LatticeLayer):
     """The layer of RRM, callable as it was: a DenseCRF energy gated by confidence and labels.
 
     Args:
@@ -411,7 +468,7 @@ class DenseEnergyLoss(EnergyLayer):
     energy = staticmethod(gated_energy)
 
 
-class NormalizedCutLoss(EnergyLayer):
+class NormalizedCutLoss(LatticeLayer):
     """:func:`normalized_cut_loss` as a layer.
 
     Args:
@@ -432,7 +489,7 @@ class NormalizedCutLoss(EnergyLayer):
     energy = staticmethod(normalized_cut_energy)
 
 
-class KernelCutLoss(EnergyLayer):
+class KernelCutLoss(LatticeLayer):
     """:func:`kernel_cut_loss` as a layer.
 
     Args:
@@ -470,7 +527,7 @@ class KernelCutLoss(EnergyLayer):
         return super().extra_repr() + f", densecrf_weight={self.densecrf_weight}"
 
 
-class SelfLabelLoss(EnergyLayer):
+class SelfLabelLoss(LatticeLayer):
     """:func:`self_label_loss` as a layer.
 
     Args:
@@ -522,3 +579,45 @@ class SelfLabelLoss(EnergyLayer):
 
     def extra_repr(self) -> str:
         return super().extra_repr() + f", class_balance={self.class_balance}"
+
+
+class NeighbourPottsLoss(EnergyLayer):
+    """:func:`neighbour_potts_loss` as a layer.
+
+    Args:
+        weight: Factor of the loss, which is between 0 and 1.
+        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        scale_factor: Fraction of the size at which the energy is computed, in (0, 1].
+        relaxation: As in :func:`neighbour_potts_loss`.
+        value_range: As in :func:`densecrf_loss`.
+    """
+
+    def __init__(
+        self,
+        weight: float,
+        sigma_rgb: float,
+        scale_factor: float,
+        *,
+        relaxation: str = QUADRATIC,
+        value_range: Sequence[float] | None = GREY_LEVELS,
+    ) -> None:
+        super().__init__(weight, sigma_rgb, scale_factor, value_range=value_range)
+        check_choice("relaxation", relaxation, RELAXATIONS)
+        self.relaxation = relaxation
+
+    def forward(self, images: Tensor, segmentations: Tensor, ROIs: Tensor) -> Tensor:
+        """``weight`` times :func:`neighbour_potts_loss` of the arguments, which it documents."""
+        maps = images, segmentations, ROIs
+        options: Any = dict(relaxation=self.relaxation, value_range=self.value_range)
+        return self.weight * neighbour_potts_loss(
+            *maps, self.sigma_rgb, self.scale_factor, **options
+        )
+
+    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Neighbours:
+        return scene.neighbours(self.sigma_rgb, self.scale_factor, dtype)
+
+    def energy(self, segmentation: Segmentation, affinities: Neighbours) -> Tensor:
+        return neighbour_potts_energy(segmentation, affinities, self.relaxation)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + f", relaxation={self.relaxation}"

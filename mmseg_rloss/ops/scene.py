@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .checks import check_energy_parameters
+from .checks import check_energy_parameters, check_positive, check_scale_factor
 from .lattice import Lattice
+from .neighbours import Neighbours
 
 
 class Scene:
     """The images of a batch and their region of interest, at any scale.
 
-    Lattices are built when they are first asked for and kept as long as the scene: losses and
-    heads with the same bandwidths and scale share one.
+    Lattices and neighbours are built when they are first asked for and kept as long as the scene:
+    losses and heads with the same bandwidths and scale share them.
 
     Args:
         image: (N, C, H, W), any real type, constant for the gradient.
@@ -40,6 +41,7 @@ class Scene:
         self._mean, self._std = mean, std
         self.image_tags = image_tags
         self._lattices: dict[tuple, Lattice] = {}
+        self._neighbours: dict[tuple, Neighbours] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,6 +96,29 @@ class Scene:
             image = self.image(scale_factor).to(dtype)
             self._lattices[key] = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
         return self._lattices[key]
+
+    def neighbours(
+        self, sigma_rgb: float, scale_factor: float, dtype: torch.dtype = torch.float32
+    ) -> Neighbours:
+        """The affinities of neighbouring pixels at a scale, computed now unless they have been.
+
+        Args:
+            sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+            scale_factor: Fraction of the size, in (0, 1].
+            dtype: Of the affinities, float32 or float64.
+
+        Raises:
+            TypeError: A parameter is no number.
+            ValueError: A parameter is out of its range.
+        """
+        sigma_rgb = check_positive("sigma_rgb", sigma_rgb)
+        scale_factor = check_scale_factor(scale_factor)
+        key = sigma_rgb, scale_factor, dtype
+        if key not in self._neighbours:
+            image = self.image(scale_factor).to(dtype)
+            region = self.region(scale_factor, like=image)
+            self._neighbours[key] = Neighbours.from_image(image, region, sigma_rgb)
+        return self._neighbours[key]
 
 
 def scale_nearest(tensor: Tensor, scale_factor: float) -> Tensor:

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..datasets.label_png import UNLABELLED
-from ..ops import DenseCRFLoss, SelfLabelLoss
-from ..ops.energy_layer import EnergyLayer
+from ..ops import DenseCRFLoss, NeighbourPottsLoss, SelfLabelLoss
+from ..ops.energy_layer import EnergyLayer, LatticeLayer
 from .overlay import overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend, names_of
 
@@ -73,7 +73,7 @@ def draw_densecrf(
         row[0].set_title(f"loss {value:.4g}", fontsize="medium")
         row[0].set_ylabel(
             f"{_kind(loss)}\n"
-            f"sigma_rgb {loss.sigma_rgb:g}, sigma_xy {loss.sigma_xy:g}\n"
+            f"{_bandwidths(loss)}\n"
             f"scale {loss.scale_factor:g}, weight {loss.weight:g}",
             fontsize="small",
         )
@@ -86,8 +86,16 @@ def draw_densecrf(
 
 
 def _kind(loss: EnergyLayer) -> str:
-    normalized = isinstance(loss, DenseCRFLoss) and loss.normalize
-    return "DenseCRFLoss, normalized" if normalized else type(loss).__name__
+    if isinstance(loss, DenseCRFLoss) and loss.normalize:
+        return "DenseCRFLoss, normalized"
+    if isinstance(loss, NeighbourPottsLoss):
+        return f"NeighbourPottsLoss, {loss.relaxation}"
+    return type(loss).__name__
+
+
+def _bandwidths(loss: EnergyLayer) -> str:
+    position = f", sigma_xy {loss.sigma_xy:g}" if isinstance(loss, LatticeLayer) else ""
+    return f"sigma_rgb {loss.sigma_rgb:g}{position}"
 
 
 def _draw_pulls(axes: np.ndarray, pulls: np.ndarray) -> None:

@@ -72,5 +72,11 @@ def test_where_the_rule_says_nothing_nothing_is_said(scene, cross_entropy, loss)
     assert doubt(scene, 1e-9, cross_entropy, **loss) is None
 
 
+def test_the_loss_of_neighbours_needs_no_such_weight(scene):
+    head = build_segmentor(losses=[dict(type="NeighbourPottsLoss")]).decode_head
+    head.loss_decode[1].provide_scene(scene)
+    assert doubt_about_weight(NAME, head.loss_decode[1], head) is None
+
+
 def test_images_without_a_region_say_nothing():
     assert doubt(Scene(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), 1e-9) is None

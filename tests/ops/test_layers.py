@@ -9,6 +9,7 @@ from mmseg_rloss.ops import (
     DenseCRFLoss,
     DenseEnergyLoss,
     KernelCutLoss,
+    NeighbourPottsLoss,
     NormalizedCutLoss,
     Scene,
     SelfLabelLoss,
@@ -16,15 +17,16 @@ from mmseg_rloss.ops import (
     densecrf_loss,
 )
 from mmseg_rloss.ops.backends.native import lattice as native
-from mmseg_rloss.ops.energy_layer import EnergyLayer
+from mmseg_rloss.ops.energy_layer import EnergyLayer, LatticeLayer
 from tests.ops.affinities import SIGMAS, random_case
 
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)
+NEIGHBOURS = dict(weight=2.0, sigma_rgb=30.0, scale_factor=0.5)
+LATTICE_LAYERS = ["DenseCRF", "normalized DenseCRF", "dense energy", "normalized", "kernel"]
+LATTICE_LAYERS += ["self label"]
 
 
-@pytest.fixture(
-    params=["DenseCRF", "normalized DenseCRF", "dense energy", "normalized", "kernel", "self label"]
-)
+@pytest.fixture(params=[*LATTICE_LAYERS, "neighbour Potts"])
 def layer(request) -> nn.Module:
     return {
         "DenseCRF": lambda: DenseCRFLoss(**PARAMETERS),
@@ -33,6 +35,7 @@ def layer(request) -> nn.Module:
         "normalized": lambda: NormalizedCutLoss(**PARAMETERS),
         "kernel": lambda: KernelCutLoss(**PARAMETERS, densecrf_weight=0.7),
         "self label": lambda: SelfLabelLoss(**PARAMETERS),
+        "neighbour Potts": lambda: NeighbourPottsLoss(**NEIGHBOURS),
     }[request.param]()
 
 
@@ -157,6 +160,7 @@ def counted(monkeypatch):
     return calls
 
 
+@pytest.mark.parametrize("layer", LATTICE_LAYERS, indirect=True)
 def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monkeypatch):
     maps = maps_of(layer, random_case())
     calls = counted(monkeypatch)
@@ -291,8 +295,9 @@ def test_numbers_of_numpy_are_numbers(kind):
 
 
 def test_a_layer_without_an_energy_cannot_be_built():
-    with pytest.raises(TypeError, match="energy"):
-        EnergyLayer(**PARAMETERS)
+    for kind, parameters in ((EnergyLayer, NEIGHBOURS), (LatticeLayer, PARAMETERS)):
+        with pytest.raises(TypeError, match="energy"):
+            kind(**parameters)
 
 
 @pytest.mark.parametrize("normalize", ["False", 0, None])
@@ -311,7 +316,10 @@ def test_logits_that_are_not_finite_are_named_with_the_loss(layer, bad):
 
 
 def test_the_parameters_are_shown(layer):
-    assert "weight=2.0, sigma_rgb=30.0, sigma_xy=8.0, scale_factor=0.5" in repr(layer)
+    position = "sigma_xy=8.0, " if isinstance(layer, LatticeLayer) else ""
+    assert f"weight=2.0, sigma_rgb=30.0, {position}scale_factor=0.5" in repr(layer)
+    if isinstance(layer, NeighbourPottsLoss):
+        assert f"relaxation={layer.relaxation}" in repr(layer)
     if isinstance(layer, KernelCutLoss):
         assert "densecrf_weight=0.7" in repr(layer)
     if isinstance(layer, DenseCRFLoss):

@@ -11,6 +11,7 @@ from mmseg_rloss.ops import (
     DenseCRFLoss,
     DenseEnergyLoss,
     KernelCutLoss,
+    NeighbourPottsLoss,
     NormalizedCutLoss,
     dense_crf_inference,
     densecrf_loss,
@@ -19,7 +20,13 @@ from mmseg_rloss.ops.ranges import RangeCheck
 from tests.ops.affinities import SIGMAS, form, lattice_affinities, random_case
 
 PARAMETERS = SIGMAS | dict(weight=1.0, scale_factor=0.5)
-KINDS = [DenseCRFLoss, DenseEnergyLoss, NormalizedCutLoss, KernelCutLoss]
+KINDS = {
+    DenseCRFLoss: PARAMETERS,
+    DenseEnergyLoss: PARAMETERS,
+    NormalizedCutLoss: PARAMETERS,
+    KernelCutLoss: PARAMETERS,
+    NeighbourPottsLoss: dict(weight=1.0, sigma_rgb=30.0, scale_factor=0.5),
+}
 FRACTIONS = "image.? has values from 0 to 1,\nbut sigma_rgb .* from 0 to 255.\n.*divided by 255"
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="about a real GPU")
@@ -27,7 +34,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="about a re
 
 @pytest.fixture(params=KINDS)
 def layer(request) -> nn.Module:
-    return request.param(**PARAMETERS)
+    return request.param(**KINDS[request.param])
 
 
 def maps_of(layer, **changes):
@@ -96,12 +103,12 @@ def test_what_may_be_is_taken(layer, name):
 def test_sigma_rgb_has_the_units_of_the_value_range(layer):
     expected = layer(*maps_of(layer))
     for factor, value_range in ((257, (0, 65535)), (1 / 255, [0.0, 1.0]), (257, None)):
-        parameters = PARAMETERS | dict(sigma_rgb=PARAMETERS["sigma_rgb"] * factor)
+        parameters = KINDS[type(layer)] | dict(sigma_rgb=layer.sigma_rgb * factor)
         other = type(layer)(**parameters, value_range=value_range)
         maps = maps_of(layer, image=lambda image, factor=factor: image.double() * factor)
         torch.testing.assert_close(other(*maps), expected)
     with pytest.raises(ValueError, match="grey levels from 0 to 1"):
-        type(layer)(**PARAMETERS, value_range=(0, 1))(*maps_of(layer))
+        type(layer)(**KINDS[type(layer)], value_range=(0, 1))(*maps_of(layer))
 
 
 def test_a_fraction_in_the_region_weighs_the_pixel():

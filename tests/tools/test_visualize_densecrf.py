@@ -13,6 +13,7 @@ from mmseg_rloss.ops import (
     dense_energy_loss,
     densecrf_loss,
     kernel_cut_loss,
+    neighbour_potts_loss,
     normalized_cut_loss,
 )
 from tests.tools.network import write_network, write_photo
@@ -106,6 +107,22 @@ def test_a_row_for_each_loss_that_is_named(network, tmp_path, figures):
         SystemExit, match="--losses: no loss of the name crf: .* has cut, normalized"
     ):
         visualize_densecrf.main([*files, "--losses", "crf", "--out", str(tmp_path / "out")])
+
+
+def test_the_loss_of_neighbours_has_a_row_for_each_bandwidth_of_the_colours(
+    network, tmp_path, figures
+):
+    config = Config.fromfile(network.config)
+    config.regularized_losses = dict(potts=dict(type="NeighbourPottsLoss"))
+    config.dump(tmp_path / "config.py")
+    photo = write_photo(tmp_path / "a.png")
+    files = [str(tmp_path / "config.py"), network.checkpoint, str(tmp_path / "a.png")]
+    sigmas = ["--sigma-rgb", "5", "15", "--sigma-xy", "4", "8", "16"]
+    visualize_densecrf.main([*files, "--losses", "potts", *sigmas, "--out", str(tmp_path / "out")])
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    maps = image, network.logits(photo).softmax(0)[None], torch.ones(1, *photo.shape[:2])
+    expected = [neighbour_potts_loss(*maps, sigma, 0.5).item() for sigma in (5, 15)]
+    assert losses_in(figures[0]) == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_gate_follows_the_labels(network, tmp_path, figures):

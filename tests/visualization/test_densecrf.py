@@ -6,6 +6,7 @@ import torch
 
 from mmseg_rloss.ops import (
     DenseCRFLoss,
+    NeighbourPottsLoss,
     NormalizedCutLoss,
     SelfLabelLoss,
     densecrf_loss,
@@ -98,6 +99,12 @@ def test_a_row_for_each_loss(image, region):
     assert "DenseCRFLoss, normalized\nsigma_rgb 15, sigma_xy 3\nscale 0.5, weight 1" in labels
     titles = [axis.get_title() for axis in figure.axes]
     assert len({title for title in titles if title.startswith("loss")}) == 3
+
+
+def test_a_loss_without_a_bandwidth_of_the_position_is_named_without_it(image, region):
+    loss = NeighbourPottsLoss(1.0, 15, 0.5, relaxation="bilinear")
+    axis = draw(image, stripes(1, 2), region, [loss]).axes[0]
+    assert axis.get_ylabel() == "NeighbourPottsLoss, bilinear\nsigma_rgb 15\nscale 0.5, weight 1"
 
 
 def test_outside_the_region_of_interest_there_is_no_prediction(image, region):

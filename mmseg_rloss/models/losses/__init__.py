@@ -4,6 +4,7 @@ from .dense_energy_loss import DenseEnergyLoss
 from .densecrf_loss import DenseCRFLoss
 from .kernel_cut_loss import KernelCutLoss
 from .named_losses import named_losses
+from .neighbour_potts_loss import NeighbourPottsLoss
 from .normalized_cut_loss import NormalizedCutLoss
 from .regularized_loss import RegularizedLoss
 from .self_label_loss import SelfLabelLoss
@@ -12,6 +13,7 @@ __all__ = [
     "DenseCRFLoss",
     "DenseEnergyLoss",
     "KernelCutLoss",
+    "NeighbourPottsLoss",
     "NormalizedCutLoss",
     "RegularizedLoss",
     "SelfLabelLoss",

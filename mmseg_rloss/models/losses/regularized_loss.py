@@ -122,14 +122,14 @@ class RegularizedLoss(nn.Module):
         self.provide_scene(scene)
 
     def provide_scene(self, scene: Scene) -> None:
-        """Hand over the batch whose logits come next, and build the lattice for them.
+        """Hand over the batch whose logits come next, and build the affinities for them.
 
         On a GPU the building goes on while the network computes the logits. Losses that get the
-        same scene share its lattices.
+        same scene share its affinities.
         """
         self._scene = scene
         if self._is_active:
-            scene.lattice(*self.layer.bandwidths)
+            self.layer.affinities(scene)
 
     def take_back(self) -> None:
         """Forget the batch, so that its memory is free, and that the loss was suspended."""

@@ -83,9 +83,18 @@ def test_a_compiled_network_is_drawn_as_well(tmp_path):
     assert list(pictures(runner)) == ["decode_head.loss_decode.1_2.png"]
 
 
-@pytest.mark.parametrize("kind", ["DenseEnergyLoss", "NormalizedCutLoss", "KernelCutLoss"])
-def test_every_loss_is_drawn_as_it_was_called(tmp_path, kind):
-    loss = dict(type=kind, loss_weight=1e-6, sigma_xy=20.0)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        dict(type="DenseEnergyLoss", sigma_xy=20.0),
+        dict(type="NormalizedCutLoss", sigma_xy=20.0),
+        dict(type="KernelCutLoss", sigma_xy=20.0),
+        dict(type="NeighbourPottsLoss"),
+    ],
+    ids=lambda loss: loss["type"],
+)
+def test_every_loss_is_drawn_as_it_was_called(tmp_path, loss):
+    loss = loss | dict(loss_weight=1e-6)
     runner = train_with_figures(tmp_path, iterations=2, loss=loss)
     record = next(hook for hook in runner.hooks if isinstance(hook, RecordLossInputs))
     *maps, label = [tensor[0] for tensor in record.batches[1]]

@@ -11,6 +11,7 @@ from mmseg_rloss import (
     dense_energy_loss,
     densecrf_loss,
     kernel_cut_loss,
+    neighbour_potts_loss,
     normalized_cut_loss,
     provide_images,
     self_label_loss,
@@ -20,12 +21,14 @@ from mmseg_rloss.ops import Scene
 from tests.engine.segmentors import IMAGENET, build_segmentor, losses_of, packed_batch, photos
 
 PARAMETERS = dict(sigma_rgb=15.0, sigma_xy=10.0, scale_factor=0.5)
+NEIGHBOURS = dict(sigma_rgb=15.0, scale_factor=0.5)
 NAMES = {
     "DenseCRFLoss": "loss_densecrf",
     "DenseEnergyLoss": "loss_dense_energy",
     "NormalizedCutLoss": "loss_normalized_cut",
     "KernelCutLoss": "loss_kernel_cut",
     "SelfLabelLoss": "loss_self_label",
+    "NeighbourPottsLoss": "loss_neighbour_potts",
 }
 
 
@@ -36,6 +39,8 @@ def _scope():
 
 @pytest.fixture(params=[*NAMES, "normalized DenseCRFLoss"])
 def config(request) -> dict:
+    if request.param == "NeighbourPottsLoss":
+        return dict(type=request.param, **NEIGHBOURS)
     normalize = dict(normalize=True) if request.param.startswith("normalized ") else {}
     return dict(type=request.param.split()[-1], **PARAMETERS, **normalize)
 
@@ -47,6 +52,8 @@ def energy(config, image, probabilities, region, label):
         return dense_energy_loss(*maps, label, **PARAMETERS)
     if config["type"] == "SelfLabelLoss":
         return self_label_loss(*maps, label, **PARAMETERS)
+    if config["type"] == "NeighbourPottsLoss":
+        return neighbour_potts_loss(*maps, **NEIGHBOURS)
     if config["type"] == "DenseCRFLoss":
         return densecrf_loss(*maps, **PARAMETERS, normalize=config.get("normalize", False))
     if config["type"] == "KernelCutLoss":
@@ -82,6 +89,24 @@ def test_defaults_and_name_in_the_log(kind, weight, sigma_rgb):
     assert parameters == (weight, sigma_rgb, 100, 0.5)
     assert loss.loss_name == NAMES[kind]
     assert MODELS.build(dict(type=kind, loss_name="loss_far")).loss_name == "loss_far"
+
+
+def test_defaults_of_the_loss_that_has_no_bandwidth_of_the_position():
+    loss = MODELS.build(dict(type="NeighbourPottsLoss"))
+    layer = loss.layer
+    parameters = layer.weight, layer.sigma_rgb, layer.scale_factor, layer.relaxation
+    assert parameters == (1, 10, 0.5, "quadratic")
+    assert loss.loss_name == NAMES["NeighbourPottsLoss"]
+
+
+def test_the_relaxation_can_be_chosen(batch):
+    image, region, label = batch
+    logits = torch.randn(2, 4, 12, 16)
+    loss = MODELS.build(dict(type="NeighbourPottsLoss", relaxation="bilinear", **NEIGHBOURS))
+    loss.provide(image, region)
+    maps = image, logits.softmax(1), region
+    expected = neighbour_potts_loss(*maps, **NEIGHBOURS, relaxation="bilinear")
+    torch.testing.assert_close(loss(logits, label), expected)
 
 
 def test_the_normalized_energy_has_a_default_weight_of_its_own():
@@ -138,6 +163,7 @@ def test_extreme_logits_give_finite_gradients(config, batch):
 def test_a_weight_of_zero_filters_nothing_and_gives_gradients_of_zero(config, batch, monkeypatch):
     image, region, label = batch
     monkeypatch.setattr(Scene, "lattice", None)
+    monkeypatch.setattr(Scene, "neighbours", None)
     loss = MODELS.build(config | dict(loss_weight=0))
     loss.provide(image, region)
     logits = torch.randn(2, 4, 12, 16, dtype=torch.float16, requires_grad=True)
