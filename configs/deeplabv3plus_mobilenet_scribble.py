@@ -24,7 +24,7 @@ regularized_losses = {
     for name, loss in dict(
         densecrf=dict(type="DenseCRFLoss", loss_weight=1.5e-9),
         normalized=dict(type="DenseCRFLoss", loss_weight=1.5 / batch_size, normalize=True),
-        gated=dict(type="DenseEnergyLoss", loss_weight=1.5e-9),
+        dense_energy=dict(type="DenseEnergyLoss", loss_weight=1.5e-9),
         normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1 / batch_size),
         kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1 / batch_size, densecrf_weight=15.0),
         self_label=dict(type="SelfLabelLoss", loss_weight=1 / batch_size, sigma_rgb=10),

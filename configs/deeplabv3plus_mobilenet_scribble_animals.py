@@ -16,7 +16,7 @@ regularized_losses = {
     for name, loss in dict(
         densecrf=dict(type="DenseCRFLoss", loss_weight=1e-6),
         normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
-        gated=dict(type="DenseEnergyLoss", loss_weight=1e-6),
+        dense_energy=dict(type="DenseEnergyLoss", loss_weight=1e-6),
         normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
         kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
         # Goes without the warm-up in deeplabv3plus_mobilenet_scribble_self_label_animals.py.

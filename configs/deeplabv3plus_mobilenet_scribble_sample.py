@@ -15,7 +15,7 @@ regularized_losses = {
     for name, loss in dict(
         densecrf=dict(type="DenseCRFLoss", loss_weight=5e-6),
         normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
-        gated=dict(type="DenseEnergyLoss", loss_weight=5e-6),
+        dense_energy=dict(type="DenseEnergyLoss", loss_weight=5e-6),
         normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
         kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
         self_label=dict(type="SelfLabelLoss", loss_weight=1.0, sigma_rgb=10),

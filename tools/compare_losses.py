@@ -5,7 +5,7 @@ full masks are those of the folder to validate on; where images to train on have
 is left out. The table tells the mean and the standard deviation over the seeds; the figure shows
 each seed. A call that was stopped goes on where it was, and what is finished is not trained again.
 
-    ... --losses densecrf normalized gated
+    ... --losses densecrf normalized dense_energy
 
 compares several losses of the config's `regularized_losses`, by name. Where the config warms up
 (RegularizedLossWarmupHook), they all go on from the checkpoint that cross entropy alone left at the

@@ -9,7 +9,8 @@ Several sigmas give a row for each pair of them, to choose bandwidths by looking
 
 Several of the config's `regularized_losses` give a row each:
 
-    ... --losses densecrf gated normalized_cut --labels data/pascal_scribble/pascal_2012_scribble
+    ... --losses densecrf dense_energy normalized_cut \
+        --labels data/pascal_scribble/pascal_2012_scribble
 
 of which DenseEnergyLoss and SelfLabelLoss look at the labels, NAME.png in a folder.
 

@@ -21,7 +21,7 @@ TITLES = {
     CROSS_ENTROPY: "cross entropy",
     "densecrf": "+ DenseCRF",
     "normalized": "+ DenseCRF, normalized",
-    "gated": "+ gated",
+    "dense_energy": "+ dense energy",
     "normalized_cut": "+ normalized cut",
     "kernel_cut": "+ kernel cut",
     "self_label": "+ self-labelling",

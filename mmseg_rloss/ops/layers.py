@@ -59,7 +59,7 @@ def densecrf_energy(
     return cut_share(association.sum(1), volume.detach().sum(1)).sum() / len(segmentation)
 
 
-def gated_energy(segmentation: Segmentation, affinities: Lattice, label: Tensor) -> Tensor:
+def dense_energy(segmentation: Segmentation, affinities: Lattice, label: Tensor) -> Tensor:
     """``-sum_k S_k' G A S_k``, where the gate G weighs pixels with a ``label`` (N, h, w) by doubt.
 
     G is 1 where the label is UNLABELLED, ``R - max_k S_k`` elsewhere, and constant.
@@ -194,7 +194,7 @@ def dense_energy_loss(
         seg_label = seg_label.squeeze(1)
     maps = dict(images=images, segmentations=segmentations, region_of_interest=region_of_interest)
     maps["seg_label"] = seg_label
-    return lattice_energy(gated_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    return lattice_energy(dense_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 def normalized_cut_loss(
@@ -465,7 +465,7 @@ class DenseEnergyLoss(LatticeLayer):
         )
 
     takes_labels = True
-    energy = staticmethod(gated_energy)
+    energy = staticmethod(dense_energy)
 
 
 class NormalizedCutLoss(LatticeLayer):

@@ -1,5 +1,6 @@
 """The affinities of neighbouring pixels, and the energy of the Potts model with them."""
 
+# Not from __future__ import annotations: PyTorch 2.4 cannot read the ops' types from strings.
 from collections.abc import Iterator
 from typing import NamedTuple
 

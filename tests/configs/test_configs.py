@@ -31,7 +31,7 @@ REGULARIZED = {
     f"{MOBILENET}_self_label_sample": ("self_label", SHARES),
     f"{MOBILENET}_self_label_animals": ("self_label", SHARES),
     f"{MOBILENET}_normalized": ("normalized", SHARE),
-    f"{MOBILENET}_gated": ("gated", NEGATIVE),
+    f"{MOBILENET}_dense_energy": ("dense_energy", NEGATIVE),
     f"{MOBILENET}_normalized_cut": ("normalized_cut", SHARES),
     f"{MOBILENET}_kernel_cut": ("kernel_cut", SHARES),
     "deeplabv3plus_r50_scribble": ("densecrf", NEGATIVE),
@@ -200,7 +200,7 @@ def test_output_stride_is_16(name):
         (f"{MOBILENET}_ce", {"custom_hooks", "model.decode_head.loss_decode"}),
         *(
             (f"{MOBILENET}_{name}", {"model.decode_head.loss_decode"})
-            for name in ("normalized", "gated", "normalized_cut", "kernel_cut", "self_label")
+            for name in ("normalized", "dense_energy", "normalized_cut", "kernel_cut", "self_label")
         ),
         (
             "deeplabv3plus_mobilenet_mask",
@@ -234,9 +234,13 @@ BANDWIDTHS = {  # sigma_rgb and sigma_xy of self-labelling and of the others
 def test_the_losses_to_compare_are_those_of_the_configs_of_one_loss(name):
     config = load(name)
     offered = config.regularized_losses
-    assert list(offered) == ["densecrf", "normalized", "gated", "normalized_cut", "kernel_cut"] + [
-        "self_label"
-    ]
+    assert list(offered) == [
+        "densecrf",
+        "normalized",
+        "dense_energy",
+        "normalized_cut",
+        "kernel_cut",
+    ] + ["self_label"]
     assert named_losses(config, list(offered)) == offered
     for key, loss in offered.items():
         bandwidths = BANDWIDTHS[name][0 if key == "self_label" else 1]

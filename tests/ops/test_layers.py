@@ -166,15 +166,15 @@ def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monke
     calls = counted(monkeypatch)
     segmentation = maps[1].requires_grad_()
     loss = layer(*maps)
-    gated = isinstance(layer, DenseEnergyLoss)
+    dense = isinstance(layer, DenseEnergyLoss)
     if isinstance(layer, SelfLabelLoss):  # the labels, the region and the mean field's iterations
         assert calls == ["build"] + ["filter"] * 5
         calls[2:] = []
     else:
-        assert calls == ["build", "filter" if gated else "associate"]
+        assert calls == ["build", "filter" if dense else "associate"]
     torch.autograd.grad(loss, segmentation)
     cut = isinstance(layer, (NormalizedCutLoss, KernelCutLoss))  # filters the region
-    assert calls[2:] == ["filter"] * (gated or cut)
+    assert calls[2:] == ["filter"] * (dense or cut)
 
 
 def from_logits(layer, case, logits, scene=None):

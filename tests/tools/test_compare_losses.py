@@ -43,15 +43,15 @@ def load() -> Config:
     return Config.fromfile(CONFIG)
 
 
-GATED = dict(type="DenseEnergyLoss", loss_weight=1e-6, loss_name="loss_gated")
+DENSE_ENERGY = dict(type="DenseEnergyLoss", loss_weight=1e-6, loss_name="loss_dense_energy")
 
 
 def test_the_variants_differ_in_losses_and_labels():
     config = load()
-    config.regularized_losses = dict(gated=GATED)
+    config.regularized_losses = dict(dense_energy=DENSE_ENERGY)
     config.custom_hooks.append(dict(type="ChannelsLastHook"))
     losses = losses_to_compare(config, None)
-    losses |= losses_to_compare(config, ["gated"])
+    losses |= losses_to_compare(config, ["dense_energy"])
     variants = {
         name: vary(config, name, losses.get(name), seed=3) for name in ("ce", *losses, "mask")
     }
@@ -62,22 +62,24 @@ def test_the_variants_differ_in_losses_and_labels():
     assert types == {
         "ce": ["CrossEntropyLoss"],
         "densecrf": ["CrossEntropyLoss", "DenseCRFLoss"],
-        "gated": ["CrossEntropyLoss", "DenseEnergyLoss"],
+        "dense_energy": ["CrossEntropyLoss", "DenseEnergyLoss"],
         "mask": ["CrossEntropyLoss"],
     }
     labels = {name: varied.train_dataloader.dataset.labels for name, varied in variants.items()}
-    assert labels == dict(ce="scribble", densecrf="scribble", gated="scribble", mask="mask")
+    assert labels == dict(ce="scribble", densecrf="scribble", dense_energy="scribble", mask="mask")
     assert all(varied.randomness.seed == 3 for varied in variants.values())
     hooks = {name: [hook.type for hook in varied.custom_hooks] for name, varied in variants.items()}
     assert hooks["ce"] == hooks["mask"] == ["ChannelsLastHook"]
-    assert hooks["densecrf"] == hooks["gated"] == ["ProvideImagesHook", "ChannelsLastHook"]
+    assert hooks["densecrf"] == hooks["dense_energy"] == ["ProvideImagesHook", "ChannelsLastHook"]
 
 
 def test_a_loss_that_the_config_lacks_is_named():
     config = load()
-    config.regularized_losses = dict(gated=GATED)
-    with pytest.raises(ComparisonError, match="--losses: no loss of the name gate: .* has gated"):
-        losses_to_compare(config, ["gated", "gate"])
+    config.regularized_losses = dict(dense_energy=DENSE_ENERGY)
+    with pytest.raises(
+        ComparisonError, match="--losses: no loss of the name dense: .* has dense_energy"
+    ):
+        losses_to_compare(config, ["dense_energy", "dense"])
     config.model.decode_head.loss_decode.pop()
     with pytest.raises(ComparisonError, match="lists no regularized loss"):
         losses_to_compare(config, None)

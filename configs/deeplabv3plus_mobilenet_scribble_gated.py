@@ -1,6 +1,0 @@
-"""The recipe of deeplabv3plus_mobilenet_scribble.py with RRM's gated energy."""
-
-_base_ = "./deeplabv3plus_mobilenet_scribble.py"
-model = dict(
-    decode_head=dict(loss_decode=[{{_base_.regularized_losses.gated}}, {{_base_.cross_entropy}}])
-)
