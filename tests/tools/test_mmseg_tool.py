@@ -46,7 +46,7 @@ def check_message(process, *parts):
     for part in parts:
         assert part in process.stderr
     assert "Traceback" not in process.stderr
-    assert "mmengine - INFO" not in process.stdout + process.stderr
+    assert "System environment" not in process.stdout + process.stderr
 
 
 @pytest.mark.parametrize(
