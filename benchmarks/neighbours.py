@@ -22,10 +22,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from machine import machine_and_date
-from rich.console import Console
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
@@ -51,21 +49,21 @@ def main() -> None:
     if options.alone:
         print(json.dumps(measure(read_config(options), options.steps)))
         return
+    report = Report()
+    report.say(f"{options.config.stem}, batch {BATCH}, {options.threads} threads")
     cases = [(count, name) for count in options.neighbours for name in SETTINGS]
-    times = {f"{count} neighbours, {name}": [] for count, name in cases}
+    times = {}
     for count, name in track(cases, "Settings", disable=not sys.stderr.isatty()):
         with busy(count):
             times[f"{count} neighbours, {name}"] = measure_under(SETTINGS[name])
-    report = machine_and_date()
-    console = Console(width=100)
-    console.print(f"{report['machine']}, {report['date']}")
-    console.print(f"{options.config.stem}, batch {BATCH}, {options.threads} threads")
-    table = Table("setting", "s a step, median", "least", "most")
+    report.keep("times", times)
+    report.table("steps", ["setting", "s a step, median", "least", "most"], rows(times))
+    report.write(options.json)
+
+
+def rows(times: dict[str, list[float]]) -> Iterator[list[str]]:
     for name, taken in times.items():
-        table.add_row(name, *(f"{value:.2f}" for value in (median(taken), min(taken), max(taken))))
-    console.print(table)
-    if options.json:
-        options.json.write_text(json.dumps(report | {"times": times}, indent=1))
+        yield [name, *(f"{value:.2f}" for value in (median(taken), min(taken), max(taken)))]
 
 
 def parse_arguments() -> argparse.Namespace:

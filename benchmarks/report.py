@@ -1,6 +1,6 @@
 """What a benchmark on the CPU finds: printed as tables, and written as JSON.
 
-`benchmarks/tables.py` puts the tables of the files in `benchmarks/results` into the docs.
+`benchmarks/fill_tables.py` puts the tables of the files in `benchmarks/results` into the docs.
 """
 
 from __future__ import annotations
