@@ -15,7 +15,7 @@ import mmseg_rloss  # noqa: F401
 # A shell lets what it runs in the background ignore Ctrl-C, of which some tests ask the effect.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONG = ("tests/cluster/", "tests/tools/", "tests/smoke/", "tests/engine/")
+LONG = ("tests/cluster/", "tests/demo/", "tests/tools/", "tests/smoke/", "tests/engine/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,7 +28,7 @@ TOLERANCE = 1e-6
 
 # The interpreter takes minutes for the golden images: a corner of one has to do.
 SMALL_NAMES = NAMES if DEVICE.type == "cuda" else ["odd_size"]
-CORNER = (...,) if DEVICE.type == "cuda" else (..., slice(14), slice(21))
+CORNER = (...,) if DEVICE.type == "cuda" else (..., slice(10), slice(14))
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_golden_images(name):
     assert lattice.points is not None
 
 
-@pytest.mark.parametrize("dim", range(1, 9))
+@pytest.mark.parametrize("dim", [1, 2, 3, 5, 8])
 def test_every_dimension(dim):
     features, values = torch.randn(2, dim, 41) * 2, torch.randn(2, 3, 41)
     expected = filter_by_features(features, values)
