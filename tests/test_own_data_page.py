@@ -28,6 +28,7 @@ SHORTER = {
     "batch_size=8": "batch_size=2, num_workers=0, persistent_workers=False",
     "val_dataloader = dict(": "val_dataloader = dict(num_workers=0, persistent_workers=False, ",
     "max_iters=4000, val_interval=500": "max_iters=2, val_interval=2",
+    "checkpoint=dict(interval=500)": "checkpoint=dict(interval=1)",
 }
 
 
@@ -80,6 +81,10 @@ def test_its_commands_lead_from_an_export_to_pictures(project, capsys):
     )
     assert process.returncode == 0, process.stdout + process.stderr
     assert "mIoU" in process.stdout
+    assert (project / "runs" / "plants" / "iter_1.pth").is_file(), "to go on from after Ctrl-C"
+    (log,) = project.glob("runs/plants/*/*.log")
+    dump = "paramwise_options -- "  # hundreds of lines, for a multiple of the rate in the base
+    assert dump in log.read_text() and dump not in process.stdout + process.stderr
     predict.main([part.replace("iter_4000", "iter_2") for part in show])
     found = {path.name for path in project.glob("predictions/overlays/**/*.jpg")}
     assert len(found) == len(NAMES)

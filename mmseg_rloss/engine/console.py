@@ -12,6 +12,7 @@ FOR_THE_FILE = (
     "Config:\n",
     "Hooks will be executed in the following order:\n",
     "The prefix is not set in metric class IoUMetric.",
+    "paramwise_options -- ",
     '"FileClient" will be deprecated in future. Please use io functions in ',
     '"HardDiskBackend" is the alias of "LocalBackend" and the former will be deprecated in future.',
 )
