@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -60,7 +61,8 @@ class ScribbleDataset(BaseSegDataset):
         TypeError: an argument is of another type.
         DatasetFilesError: files are missing, unreadable, truncated, of unequal size, share an id or
             hold labels that are no class. All of them are named.
-        ValueError: no classes are named, or a transform of the pipeline would invent labels.
+        ValueError: no classes are named, the palette does not fit them, or a transform of the
+            pipeline would invent labels.
     """
 
     PHOTO_FOLDER = "images"
@@ -131,8 +133,11 @@ class ScribbleDataset(BaseSegDataset):
 
     def _update_palette(self) -> list:
         """BaseSegDataset's, but VOC's distinct colours where it draws them by lot."""
+        classes = self._metainfo["classes"]
         if not self._metainfo.get("palette"):
-            self._metainfo["palette"] = voc_palette()[: len(self._metainfo["classes"])].tolist()
+            self._metainfo["palette"] = voc_palette()[: len(classes)].tolist()
+        if self.label_map is None:  # Else BaseSegDataset takes those of the chosen classes.
+            check_palette(self._metainfo["palette"], len(classes))
         return super()._update_palette()
 
     def full_init(self) -> None:
@@ -210,6 +215,17 @@ class ScribbleDataset(BaseSegDataset):
         # LoadAnnotations reduces the labels before it maps them.
         unlabelled = (self.ignore_index - int(self.reduce_zero_label)) % 256
         return {**(self.label_map or {}), unlabelled: UNLABELLED}
+
+
+def check_palette(palette: Sequence[Any], num_classes: int) -> None:
+    """Raise for a palette that has no colour for each class."""
+    levels = range(256)
+    colours = [c for c in palette if np.shape(c) == (3,) and all(value in levels for value in c)]
+    if not len(colours) == len(palette) == num_classes:
+        raise ValueError(
+            "metainfo's palette must have a colour [R, G, B] of 0 to 255 for each of the "
+            f"{num_classes} classes, got {palette!r}"
+        )
 
 
 def check_path(name: str, value: str | os.PathLike) -> None:

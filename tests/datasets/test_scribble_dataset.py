@@ -72,6 +72,16 @@ def test_label_maps_may_end_in_more_than_a_suffix(root):
     check_pairs(dataset(root, seg_map_suffix="_ink.png"), list(IMAGES))
 
 
+@pytest.mark.parametrize(
+    "palette",
+    [[[0, 0, 0]], [[0, 0, 0]] * 4, ["red", "sky", "tan"], [[0, 0, 0]] * 2 + [[0, 0, 256]]],
+    ids=["short", "long", "names", "out of range"],
+)
+def test_a_palette_that_does_not_fit_the_classes_is_refused(root, palette):
+    with pytest.raises(ValueError, match=r"palette must have a colour .* of the 3 classes"):
+        dataset(root, metainfo=dict(CLASSES, palette=palette))
+
+
 def test_masks_are_read_to_validate_on(root):
     (root / "scribbles").rename(root / "masks")
     check_pairs(dataset(root, labels="mask"), list(IMAGES))
