@@ -25,7 +25,7 @@ REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
 WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
 
 EXAMPLES = 8  # validation scenes to draw
-INTERRUPTED = 130  # as a shell tells of Ctrl-C
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 SECONDS_TO_END = 10  # for a tool that Ctrl-C reaches, too
 
 
