@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -29,10 +30,10 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 SECONDS_TO_END = 10  # for a tool that Ctrl-C reaches, too
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    ).parse_args(argv)
     os.chdir(ROOT)
     try:
         run_tool("make_sample_dataset.py", "--out", DATA)
