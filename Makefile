@@ -29,7 +29,7 @@ help:
 	@echo 'make coverage    run all tests and fail where they reach less than 95 % of the package'
 	@echo 'make lint        check the code, its format, its types, and the files that services read'
 	@echo 'make docs        build the site of the documentation into build/docs; dead links fail'
-	@echo 'make wheels      build and try the sdist and a wheel for every Python at hand, into dist/'
+	@echo 'make wheels      build and try the sdist and a wheel for every Python found, into dist/'
 	@echo 'make clean       remove environments and build products; data/ and work_dirs/ stay'
 	@echo 'Another Python (3.10 or newer) than python3: make clean setup PYTHON=python3.12'
 

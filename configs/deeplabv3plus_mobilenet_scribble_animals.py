@@ -1,4 +1,4 @@
-"""The method on PASCAL VOC's photos of animals and persons, in a few minutes on two cores.
+"""The method on PASCAL VOC's images of animals and persons, in a few minutes on two cores.
 
 Seven classes, pretrained weights, a narrower head, small crops and a short schedule: the setting of
 the tables in docs/results.md.

@@ -1,6 +1,6 @@
 """The method on the drawn data of tools/make_sample_dataset.py, in two minutes on two cores.
 
-A narrower network without pretrained weights, small photos, a short schedule; DenseCRF's weight and
+A narrower network without pretrained weights, small images, a short schedule; DenseCRF's weight and
 bandwidths are those for maps of this size.
 """
 
@@ -80,4 +80,4 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=200, save_best=None),
 )
 log_processor = dict(by_epoch=False)
-randomness = dict(seed=0)  # `make train` tells of the same training every time
+randomness = dict(seed=0)  # `make train` gives the same result every time

@@ -2,7 +2,7 @@
 
 The trainings follow one config, which lists such a loss; only the losses and the labels differ. The
 full masks are those of the folder to validate on; where images to train on have none, that training
-is left out. The table tells the mean and the standard deviation over the seeds; the figure shows
+is left out. The table gives the mean and the standard deviation over the seeds; the figure shows
 each seed. A call that was stopped goes on where it was, and what is finished is not trained again.
 
     ... --losses densecrf normalized dense_energy
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII alone has no ±
     print((out / "comparison.md").read_text(encoding="utf-8"))
     print(f"{out} holds the table, its numbers and the figure (comparison.*) and pictures of each")
-    print("seed: photo, scribbles, the predictions and the mask (examples_seed_*.png).")
+    print("seed: image, scribbles, the predictions and the mask (examples_seed_*.png).")
 
 
 def compare(args: argparse.Namespace, out: Path) -> None:

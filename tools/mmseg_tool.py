@@ -1,4 +1,4 @@
-"""Run one of the command-line tools that MMSegmentation installs, with this package at hand.
+"""Run one of the command-line tools that MMSegmentation installs, with this package loaded.
 
 `train.py` and `test.py` are MMSegmentation's own, with all their options. Added here is only what
 they lack: a plain message for the mistakes that a newcomer makes, before the log begins, a screen
@@ -34,7 +34,7 @@ DATALOADERS = {
     "test.py": ("test_dataloader",),
 }
 USAGE_ERROR = 2
-INTERRUPTED = 130  # as a shell tells of Ctrl-C
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
 def run(name: str, argv: Sequence[str] | None = None) -> None:
@@ -70,7 +70,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
         if name == "test.py":
             look_at_checkpoint(config, args.checkpoint)
             if args.out:
-                with contextlib.suppress(ValueError):  # The tool itself tells what is wrong.
+                with contextlib.suppress(ValueError):  # The tool itself says what is wrong.
                     look_for_shared_names(config)
         tool.main()
         if name == "test.py" and args.out and os.environ.get("RANK", "0") == "0":
@@ -153,7 +153,7 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
             ids = Path(build_unread(given).ann_file or "")
         elif given.type == "BaseSegDataset" and given.get("ann_file"):
             ids = Path(given.get("data_root") or "", given["ann_file"])
-        # MMEngine fails at an empty one in words of its own, or waits for a photo for ever.
+        # On an empty one, MMEngine fails with a message of its own or waits for an image for ever.
         if ids and ids.is_file() and not read_id_list(ids):
             raise DatasetFilesError(
                 f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"

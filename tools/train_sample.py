@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -25,14 +26,14 @@ REAL_CONFIG = "configs/deeplabv3plus_mobilenet_scribble.py"
 WORK_DIR = Path("work_dirs/deeplabv3plus_mobilenet_scribble_sample")
 
 EXAMPLES = 8  # validation scenes to draw
-INTERRUPTED = 130  # as a shell tells of Ctrl-C
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 SECONDS_TO_END = 10  # for a tool that Ctrl-C reaches, too
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    ).parse_args(argv)
     os.chdir(ROOT)
     try:
         run_tool("make_sample_dataset.py", "--out", DATA)

@@ -158,7 +158,7 @@ class Network:
 
 
 class SavedScores:
-    """Reads score maps; a config, if any, tells the classes and the loss."""
+    """Reads score maps; a config, if any, gives the classes and the loss."""
 
     def __init__(self, folder: Path, config: str | None = None, *, names: list[str] | None) -> None:
         self._folder = folder

@@ -144,7 +144,7 @@ void build_batch(const Features<T>& features, Team& team, const std::vector<doub
                                  {1, end}});
 }
 
-// The narrowest key that tells all points within the extents apart.
+// The narrowest key that keeps all points within the extents apart.
 template <class T, int kDim>
 void build_with_key(const Features<T>& features, Team& team, const std::vector<double>& extents,
                     Lattice<T>& lattice) {

@@ -197,7 +197,7 @@ def ignored_by_metric(config: Config, split: str) -> int:
 
 
 def _ignored(config: Config, dataset: ConfigDict, split: str) -> int:
-    """What stands for unlabelled in the label maps of a set that does not tell it itself."""
+    """What stands for unlabelled in the label maps of a data set that does not name it."""
     for step in dataset.get("pipeline", []):
         if getattr(step["type"], "__name__", step["type"]) == "LoadRegionOfInterest":
             return step.get("ignore_index", UNLABELLED)

@@ -1,4 +1,4 @@
-"""Lists of photos, in the forms in which PASCAL VOC's and its followers' are to be had."""
+"""Lists of images, in the forms in which those of PASCAL VOC are published."""
 
 import codecs
 import os

@@ -33,7 +33,7 @@ def check_training_files(dataset: Any) -> None:
 
 
 def has_scribbles(dataset: Any) -> bool:
-    """Whether a training set, or a set within it, has scribbles; those that do not tell have."""
+    """Whether a training set, or a set within it, has scribbles, as any has by default."""
     return any(getattr(part, "labels", "scribble") == "scribble" for part in _sets(dataset))
 
 

@@ -38,7 +38,7 @@ class PascalScribbleDataset(ScribbleDataset):
 
     Label maps have one channel (palette or grey) with VOC's 21 indices. Every photo and label
     map of the split is looked at before training starts: a second or two for a thousand of them.
-    A warning tells of labels that look as if another value than 255 stood for unlabelled.
+    A warning names labels that look as if another value than 255 stood for unlabelled.
 
     Args:
         data_root (str): the root folder.
@@ -122,10 +122,10 @@ def find_files(root: Path, lists: Sequence[str], folders: Sequence[str]) -> str:
 def not_found_message(root: Path, missing: list[str]) -> str:
     return f"""The data set is not there: {what_lacks(root, missing)}.
 Put the data there, or name another folder in the environment variable PASCAL_SCRIBBLE_ROOT:
-  JPEGImages/            the photos of PASCAL VOC 2012 (VOCtrainval_11-May-2012.tar)
+  JPEGImages/            the images of PASCAL VOC 2012 (VOCtrainval_11-May-2012.tar)
   SegmentationClassAug/  the masks of VOC 2012 and SBD as one-channel PNGs ("SBD augmented VOC")
   pascal_2012_scribble/  the scribbles of ScribbleSup as one-channel PNGs, 255 = unlabelled
   ImageSets/Segmentation/train_aug.txt, val.txt   the ids, one a line (10,582 and 1,449)
-tools/dataset_converters/pascal_scribble.py makes this of the downloads and says where they are had.
+tools/dataset_converters/pascal_scribble.py makes this of the downloads and says where to get them.
 To try the training without that data, run `make train`: it draws a small sample data set first
 (python tools/make_sample_dataset.py) and trains on it."""

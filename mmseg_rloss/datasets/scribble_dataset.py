@@ -40,7 +40,7 @@ class ScribbleDataset(BaseSegDataset):
 
     Ids may hold spaces, dots and subfolders. Label maps have one channel (palette or grey), and
     their pixels are indices into the classes. Every image and label map is looked at before
-    training starts: a second or two for a thousand of them. A warning tells of labels that look as
+    training starts: a second or two for a thousand of them. A warning names labels that look as
     if another value than 255 stood for unlabelled.
 
     Args:
@@ -132,7 +132,7 @@ class ScribbleDataset(BaseSegDataset):
         return loaded
 
     def _update_palette(self) -> list:
-        """BaseSegDataset's, but VOC's distinct colours where it draws them by lot."""
+        """BaseSegDataset's, but VOC's distinct colours where it would draw them at random."""
         classes = self._metainfo["classes"]
         if not self._metainfo.get("palette"):
             self._metainfo["palette"] = voc_palette()[: len(classes)].tolist()

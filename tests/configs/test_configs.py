@@ -240,7 +240,8 @@ def test_the_losses_to_compare_are_those_of_the_configs_of_one_loss(name):
         "dense_energy",
         "normalized_cut",
         "kernel_cut",
-    ] + ["self_label"]
+        "self_label",
+    ]
     assert named_losses(config, list(offered)) == offered
     for key, loss in offered.items():
         bandwidths = BANDWIDTHS[name][0 if key == "self_label" else 1]

@@ -1,4 +1,4 @@
-"""Lists of photos in the forms in which they are to be had."""
+"""Lists of photos in the forms in which they are published."""
 
 import pytest
 

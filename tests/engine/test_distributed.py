@@ -14,18 +14,10 @@ from tests.engine.training import (
     train,
     training_config,
     write_config,
-    write_data_set,
 )
 from tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_data_set(root / "set")
-    return root / "set"
 
 
 def train_in_two_processes(config):

@@ -12,17 +12,9 @@ from tests.engine.training import (
     logged,
     train,
     training_config,
-    write_data_set,
 )
 
 LOSSES = ("loss", "decode.loss_ce", "decode.loss_densecrf")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_data_set(root / "set")
-    return root / "set"
 
 
 def config_of(root, work_dir, iterations=4):

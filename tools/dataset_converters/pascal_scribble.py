@@ -3,7 +3,7 @@
     python tools/dataset_converters/pascal_scribble.py --voc VOCtrainval_11-May-2012.tar \\
         --masks SegmentationClassAug --scribbles pascal_2012 --out data/pascal_scribble
 
-Each source is a folder or a tar; called without them, the tool tells where they are to be had.
+Each source is a folder or a tar; called without them, the tool says where to get them.
 Every file is read and checked on the way. The result appears as a whole, or not at all.
 """
 

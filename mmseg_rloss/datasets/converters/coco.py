@@ -104,7 +104,7 @@ def mask_of(rle: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
 def unpacked(text: str) -> list[int]:
     """The runs of a text of pycocotools: numbers of 5 bits a letter, from the third on differences.
 
-    The lowest bits come first. Bit 6 tells that more follow, bit 5 of the last is the sign.
+    The lowest bits come first. Bit 6 means that more follow, bit 5 of the last is the sign.
     """
     counts: list[int] = []
     value = shift = 0

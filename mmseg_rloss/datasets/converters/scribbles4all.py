@@ -60,7 +60,7 @@ KINDS = {
 
 
 def read(path: Path, options: Options) -> Export:
-    """A folder of one of the data sets; which one, the names of the files tell."""
+    """A folder of one of the data sets; the names of the files say which."""
     files = sources(path, ".png")
     found = [kind for kind in KINDS.values() if kind.name.fullmatch(files[0].name)]
     if not found:

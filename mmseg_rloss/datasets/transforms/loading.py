@@ -107,8 +107,8 @@ class LoadRegionOfInterest(BaseTransform):
 class LoadImageTags(BaseTransform):
     """Note which classes an image has labels of, before it is cropped.
 
-    Scribbles that touch every object tell what an image does not show. SelfLabelLoss rules those
-    classes out. Leave this out where annotators passed objects over. Goes right after
+    Where scribbles touch every object, a class without one is not in the image, and SelfLabelLoss
+    rules it out. Leave this out where annotators passed objects over. Goes right after
     LoadRegionOfInterest; PackScribbleInputs packs the result.
 
     Required keys:

@@ -44,7 +44,8 @@ class RegularizedLoss(nn.Module):
     float64 logits) whatever the autocast.
 
     Args:
-        layer: Computes the weighted energy.
+        layer: Computes the weighted energy, and holds the parameters: the layer that is called as
+            the loss in plain PyTorch.
         loss_name: Name in the log. It must contain ``loss`` to take part in the training.
 
     Raises:

@@ -10,16 +10,9 @@ from mmseg.registry import HOOKS
 
 from mmseg_rloss.engine.provide_images import find_segmentor
 from tests.engine.segmentors import DENSECRF
-from tests.engine.training import WITHOUT_CHANCE, logged, train, training_config, write_data_set
+from tests.engine.training import WITHOUT_CHANCE, logged, train, training_config
 
 PICTURES = [f"decode_head.loss_decode.1_{step}.png" for step in (2, 4)]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_data_set(root / "set")
-    return root / "set"
 
 
 def config_of(root, work_dir, interrupt: dict | None = None) -> dict:

@@ -9,16 +9,9 @@ from mmseg.registry import HOOKS, MODELS
 
 from mmseg_rloss.engine.provide_images import find_segmentor
 from tests.engine.segmentors import DENSECRF
-from tests.engine.training import LOADING, PIPELINE, logged, train, training_config, write_data_set
+from tests.engine.training import LOADING, PIPELINE, logged, train, training_config
 
 FITTING = 1.8e-2  # the weight for images of this size, of noise
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_data_set(root / "set")
-    return root / "set"
 
 
 def hook_of(runner, kind):

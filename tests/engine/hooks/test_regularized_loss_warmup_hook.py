@@ -8,17 +8,10 @@ from mmseg.registry import HOOKS
 from mmseg_rloss.engine import RegularizedLossWarmupHook
 from mmseg_rloss.engine.provide_images import find_segmentor
 from tests.engine.segmentors import DENSECRF
-from tests.engine.training import WITHOUT_CHANCE, logged, train, training_config, write_data_set
+from tests.engine.training import WITHOUT_CHANCE, logged, train, training_config
 
 PROVIDE = dict(type="ProvideImagesHook")
 WARM_UP = dict(type="RegularizedLossWarmupHook", iters=2)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_data_set(root / "set")
-    return root / "set"
 
 
 def config_of(root, work_dir, *hooks, iterations=4):

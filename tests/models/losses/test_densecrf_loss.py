@@ -2,23 +2,13 @@
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch._dynamo.testing import CompileCounterWithBackend
-
-from mmseg_rloss.ops import densecrf_loss
-
-WEIGHT = 1e-4
-
-
-@pytest.fixture(autouse=True)
-def _scope():
-    init_default_scope("mmseg")
 
 
 def build(**overrides):
     config = dict(
-        type="DenseCRFLoss", loss_weight=WEIGHT, sigma_rgb=15.0, sigma_xy=10.0, scale_factor=0.5
+        type="DenseCRFLoss", loss_weight=1e-4, sigma_rgb=15.0, sigma_xy=10.0, scale_factor=0.5
     )
     return MODELS.build(config | overrides)
 
@@ -52,39 +42,12 @@ def test_name_in_the_log_can_be_chosen():
     assert build(loss_name="loss_far").loss_name == "loss_far"
 
 
-def test_value_and_gradient_are_those_of_the_softmax(batch):
-    logits = torch.randn(2, 4, 12, 16, dtype=torch.float64, requires_grad=True)
-    loss = build()
-    loss.provide(*batch)
-    value = call(loss, logits)
-    (gradient,) = torch.autograd.grad(value, logits)
-
-    reference = logits.detach().requires_grad_()
-    exponentials = (reference - reference.amax(1, keepdim=True)).exp()
-    probabilities = exponentials / exponentials.sum(1, keepdim=True)
-    expected = WEIGHT * densecrf_loss(batch[0], probabilities, batch[1], 15.0, 10.0, 0.5)
-    (expected_gradient,) = torch.autograd.grad(expected, reference)
-    torch.testing.assert_close(value, expected)
-    torch.testing.assert_close(gradient, expected_gradient)
-
-
 def test_one_channel_is_the_foreground_of_two(batch):
     foreground = torch.randn(2, 1, 12, 16, dtype=torch.float64)
     loss = build()
     loss.provide(*batch)
     two_channels = torch.cat([torch.zeros_like(foreground), foreground], dim=1)
     torch.testing.assert_close(call(loss, foreground), call(loss, two_channels))
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_computed_in_float32(batch, dtype):
-    logits = (5 * torch.randn(2, 4, 12, 16)).to(dtype)
-    loss = build()
-    loss.provide(*batch)
-    with torch.autocast("cpu", dtype=dtype):
-        value = call(loss, logits)
-    assert value.dtype == torch.float32
-    assert value == call(loss, logits.float())
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -16,7 +15,9 @@ from mmseg_rloss import (
     provide_images,
     self_label_loss,
 )
+from mmseg_rloss.models import RegularizedLoss
 from mmseg_rloss.models.head_check import check_heads
+from mmseg_rloss.ops import DenseCRFLoss as DenseCRFLayer
 from mmseg_rloss.ops import Scene
 from tests.engine.segmentors import IMAGENET, build_segmentor, losses_of, packed_batch, photos
 
@@ -30,11 +31,6 @@ NAMES = {
     "SelfLabelLoss": "loss_self_label",
     "NeighbourPottsLoss": "loss_neighbour_potts",
 }
-
-
-@pytest.fixture(autouse=True)
-def _scope():
-    init_default_scope("mmseg")
 
 
 @pytest.fixture(params=[*NAMES, "normalized DenseCRFLoss"])
@@ -148,6 +144,25 @@ def test_half_precision_is_computed_in_float32(config, batch, dtype):
         value = loss(logits, label)
     assert value.dtype == torch.float32
     assert value == loss(logits.float(), label)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_reach_an_energy_of_matrices(batch, dtype):
+    class Correlation(DenseCRFLayer):
+        """An energy of products that autocast computes in half precision."""
+
+        def energy(self, segmentation, affinities):
+            rows = segmentation.probabilities().flatten(2)  # (N, K, P)
+            return (rows @ rows.mT).sum()
+
+    image, region, label = batch
+    logits = torch.randn(2, 4, 12, 16)
+    loss = RegularizedLoss(Correlation(1.0, **PARAMETERS), "loss_correlation")
+    loss.provide(image, region)
+    expected = loss(logits, label)
+    with torch.autocast("cpu", dtype=dtype):
+        actual = loss(logits, label)
+    assert actual.dtype == torch.float32 and actual == expected
 
 
 def test_extreme_logits_give_finite_gradients(config, batch):

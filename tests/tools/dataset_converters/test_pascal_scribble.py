@@ -1,4 +1,4 @@
-"""The converter on small sources in each of the forms in which they are to be had."""
+"""The converter on small sources in each of the forms in which they are published."""
 
 import os
 import shutil
