@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ def output_file(text: str) -> Path:
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config, with changes; end the tool if it is none."""
+    # MMEngine's way of finding "mmseg::..." warns of itself, each time.
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated as an API")
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(options or {})

@@ -38,7 +38,7 @@ from mmseg_rloss.command_line import (
 from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
 from mmseg_rloss.datasets.photo import reason
-from mmseg_rloss.visualization import overlay_labels, read_photo
+from mmseg_rloss.visualization import clear_background, overlay_labels, read_photo
 
 RESULTS = ("masks", "overlays", "scores")  # folders in --out
 REFINING_SEGMENTORS = {
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     palette = palette_of(model)
     if len(palette) > UNLABELLED:
         raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
+    cleared = clear_background(palette, model.dataset_meta.get("classes") or ())
     bad = []
     for name, path in track(photos.items(), "Predicting"):
         try:
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             bad.append(f"{path}: {reason(error)}")
             continue
         mask = sample.pred_sem_seg.data[0].astype(np.uint8)
-        overlay = Image.fromarray(overlay_labels(photo, mask, palette))
+        overlay = Image.fromarray(overlay_labels(photo, mask, cleared))
         try:
             write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
             overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)

@@ -226,6 +226,12 @@ def check_palette(palette: Sequence[Any], num_classes: int) -> None:
             "metainfo's palette must have a colour [R, G, B] of 0 to 255 for each of the "
             f"{num_classes} classes, got {palette!r}"
         )
+    if len({tuple(colour) for colour in colours}) < num_classes:
+        warnings.warn(
+            "Some of metainfo's classes share a colour, and cannot be told apart in pictures: "
+            f"{palette!r}",
+            stacklevel=2,
+        )
 
 
 def check_path(name: str, value: str | os.PathLike) -> None:

@@ -24,6 +24,8 @@ ABOUT_MMSEG = (
         "mmseg/engine/hooks/visualization_hook.py",
         "The draw is False, it means that the hook for visualization will not take effect.",
     ),
+    # For the stock SegFormer's weights, to which docs/own_data.md keeps.
+    ("mmseg/models/backbones/mit.py", "DeprecationWarning: pretrained is deprecated"),
 )
 
 

@@ -3,12 +3,13 @@
 from ..datasets.photo import read_photo
 from .densecrf import colour_pulls, draw_densecrf, figure_to_array, loss_and_pull
 from .examples import draw_examples
-from .overlay import overlay_labels, overlay_scribbles
+from .overlay import clear_background, overlay_labels, overlay_scribbles
 from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
 
 __all__ = [
     "SCRIBBLES",
     "class_legend",
+    "clear_background",
     "colour_pulls",
     "draw_densecrf",
     "draw_examples",

@@ -15,9 +15,10 @@ from torch import Tensor
 from ..datasets.label_png import UNLABELLED
 from ..ops import DenseCRFLoss, NeighbourPottsLoss, SelfLabelLoss
 from ..ops.energy_layer import EnergyLayer, LatticeLayer
-from .overlay import overlay_labels
+from .overlay import clear_background, overlay_labels
 from .sheet import COLUMN_WIDTH, bare_axes, class_legend, draw_legend, names_of
 
+LABEL_LENGTH = 1.8  # inches, that the label of a row takes along its height
 MAX_CLASSES = 6  # in one figure; those with the most pixels
 COLOUR_MAP = "inferno"  # of pulls
 
@@ -52,12 +53,13 @@ def draw_densecrf(
         seg_label = probabilities.new_full(region_of_interest.shape, UNLABELLED)
     prediction = probabilities.argmax(0).byte().cpu().numpy()  # (H, W)
     prediction[region_of_interest.cpu().numpy() == 0] = UNLABELLED
-    overlay = overlay_labels(_displayable(image), prediction, palette)
+    cleared = clear_background(palette, classes)
+    overlay = overlay_labels(_displayable(image), prediction, cleared)
     predicted = np.unique(prediction[prediction != UNLABELLED]).tolist()
     present = _most_frequent(prediction)
 
     height, width = prediction.shape
-    row_height = COLUMN_WIDTH * height / width + 0.3
+    row_height = max(COLUMN_WIDTH * height / width, LABEL_LENGTH) + 0.3
     size = COLUMN_WIDTH * (1 + len(present)) + 1.4, row_height * len(losses) + 0.4
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.01, hspace=0.01))
     axes = figure.subplots(len(losses), 1 + len(present), squeeze=False)

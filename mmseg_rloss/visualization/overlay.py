@@ -1,5 +1,6 @@
 """Photos, and label maps over them."""
 
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
@@ -45,6 +46,22 @@ def overlay_labels(
     result = photo.copy()
     result[coloured] = np.round(opacity * colours + (1 - opacity) * brightness)
     return result
+
+
+def clear_background(palette: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """The palette with black, which leaves the photo clear, for the class ``background``.
+
+    Args:
+        palette (np.ndarray): uint8 of shape (K, 3), RGB.
+        classes (Sequence[str]): their names; of those beyond them, none is known.
+
+    Returns:
+        np.ndarray: as the palette.
+    """
+    named = [label for label, name in enumerate(classes) if name == "background"]
+    cleared = palette.copy()
+    cleared[named] = 0
+    return cleared
 
 
 def overlay_scribbles(photo: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -82,6 +82,11 @@ def test_a_palette_that_does_not_fit_the_classes_is_refused(root, palette):
         dataset(root, metainfo=dict(CLASSES, palette=palette))
 
 
+def test_classes_of_one_colour_are_warned_of(root):
+    with pytest.warns(UserWarning, match="share a colour"):
+        dataset(root, metainfo=dict(CLASSES, palette=[[0, 0, 0], [9, 9, 9], [9, 9, 9]]))
+
+
 def test_masks_are_read_to_validate_on(root):
     (root / "scribbles").rename(root / "masks")
     check_pairs(dataset(root, labels="mask"), list(IMAGES))

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_rloss.visualization import overlay_labels, overlay_scribbles, read_photo
+from mmseg_rloss.visualization import (
+    clear_background,
+    overlay_labels,
+    overlay_scribbles,
+    read_photo,
+)
 
 PALETTE = np.array([[0, 0, 0], [200, 40, 0], [0, 90, 250]], dtype=np.uint8)
 EXIF_ORIENTATION = 0x0112
@@ -44,6 +49,13 @@ def test_the_background_is_left_clear(photo):
         assert np.array_equal(overlay[labels == label], photo[labels == label])
     for label in (1, 2):
         assert (overlay[labels == label] == PALETTE[label]).all()
+
+
+def test_a_background_of_any_colour_can_be_cleared(photo):
+    palette = np.array([[200, 40, 0], [255, 255, 255], [0, 90, 250]], dtype=np.uint8)
+    cleared = clear_background(palette, ["leaf", "background"])
+    assert cleared.tolist() == [[200, 40, 0], [0, 0, 0], [0, 90, 250]]
+    assert palette[1].tolist() == [255, 255, 255], "the label maps keep their palette"
 
 
 def test_scribbles_show_on_a_pale_photo_the_backgrounds_too(photo):

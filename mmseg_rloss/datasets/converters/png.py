@@ -68,7 +68,7 @@ def coloured(
         raise FormatError(
             f"{np.count_nonzero(~known)} pixels have none of the palette's colours, such as "
             f"{red} {green} {blue} at x={column}, y={row}: draw without smoothing, and name every "
-            "colour"
+            "colour, that of the paper as unlabelled"
         )
     return Annotation(name_in(root, file), known.shape, marks)
 

@@ -95,6 +95,26 @@ def traps_of_pipelines(dataset: Any) -> list[str]:
     return traps
 
 
+def trap_of_size(dataset: Any, size: tuple[int, int] | None) -> str | None:
+    """What to say of a preprocessor that pads all crops to more than their size, if it does.
+
+    Args:
+        dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.
+        size: Height and width to which it pads.
+    """
+    steps = [step for pipeline in pipelines(dataset) for step in pipeline]
+    crops = [step.crop_size for step in steps if isinstance(step, RandomCrop)]
+    if not crops or not size:
+        return None
+    largest = tuple(max(lengths) for lengths in zip(*crops, strict=True))
+    if size[0] <= largest[0] and size[1] <= largest[1]:
+        return None
+    return (
+        f"The network gets crops of {largest} padded to {tuple(size)}, and takes as long as for "
+        f"those: set model.data_preprocessor.size={largest}"
+    )
+
+
 def _distorts_what_losses_see(pipeline: list[BaseTransform]) -> bool:
     """Whether a pipeline distorts the colours of an image that it has not kept before."""
     for transform in pipeline:

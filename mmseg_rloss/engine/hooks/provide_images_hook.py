@@ -16,7 +16,11 @@ from mmseg.registry import HOOKS
 from torch.utils.hooks import RemovableHandle
 
 from ...datasets.own_data import check_evaluation_files, has_scribbles
-from ...datasets.transforms.pipeline_check import traps_of_pipelines, untracked_padding
+from ...datasets.transforms.pipeline_check import (
+    trap_of_size,
+    traps_of_pipelines,
+    untracked_padding,
+)
 from ...models.head_check import check_heads, losses_by_name, trap_of_heads, type_names
 from ...models.weight_check import doubt_about_weight
 from ...ops.ranges import GREY_LEVELS, check_value_range
@@ -132,6 +136,8 @@ def _tell_of_traps(segmentor: BaseModel, dataset: Any) -> None:
     """Say in one message what a stock config has that spoils a training from scribbles."""
     traps = traps_of_pipelines(dataset)
     if has_scribbles(dataset) and (trap := trap_of_heads(segmentor)):
+        traps.append(trap)
+    if trap := trap_of_size(dataset, getattr(segmentor.data_preprocessor, "size", None)):
         traps.append(trap)
     if traps:
         print_log(

@@ -167,6 +167,7 @@ def test_the_traps_of_a_stock_config_are_told_at_once(root, tmp_path):
         dict(type="PackScribbleInputs"),
     ]
     config = training_config(root, tmp_path, stock)
+    config["model"]["data_preprocessor"] |= dict(size=(48, 32), size_divisor=None)
     config["model"]["decode_head"]["loss_decode"][0] = dict(type="CrossEntropyLoss")
     config["custom_hooks"].append(dict(type="RecordLog"))
     messages = hook_of(train(config), RecordLog).records.messages
@@ -176,6 +177,8 @@ def test_the_traps_of_a_stock_config_are_told_at_once(root, tmp_path):
         "RandomCrop's cat_max_ratio",
         "decode_head.loss_decode.0 is divided by all pixels",
         "avg_non_ignore=True",
+        "crops of (16, 24) padded to (48, 32)",
+        "model.data_preprocessor.size=(16, 24)",
     ):
         assert words in told
 
