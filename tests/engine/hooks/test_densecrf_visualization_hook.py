@@ -66,7 +66,8 @@ def pictures(runner) -> dict[str, np.ndarray]:
 
 
 def test_a_figure_every_so_many_iterations(trained):
-    assert list(pictures(trained)) == [f"decode_head.loss_decode.1.png_{step}.png" for step in (2, 4)]
+    names = [f"decode_head.loss_decode.1.png_{step}.png" for step in (2, 4)]
+    assert list(pictures(trained)) == names
 
 
 def test_it_shows_the_first_photo_as_the_loss_got_it(trained):
