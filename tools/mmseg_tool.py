@@ -44,7 +44,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
     """
     if argv is not None:
         sys.argv[1:] = argv
-    pass
+    wait_asleep()
     tool = load_tool(name)
     from mmengine.device import get_device
 

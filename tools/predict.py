@@ -15,7 +15,7 @@ the logits, float16 (classes, height, width).
 if __name__ == "__main__":  # before PyTorch is imported
     from mmseg_tool import wait_asleep
 
-    pass
+    wait_asleep()
 
 import argparse
 from collections.abc import Sequence

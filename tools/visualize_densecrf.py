@@ -29,7 +29,7 @@ from __future__ import annotations
 if __name__ == "__main__":  # before PyTorch is imported
     from mmseg_tool import wait_asleep
 
-    pass
+    wait_asleep()
 
 import argparse
 import copy
