@@ -1,8 +1,12 @@
 """docs/python.md, block by block."""
 
+import contextlib
+import os
 import re
+import sqlite3
+import subprocess
 import sys
-from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +15,14 @@ from mmengine.config import Config
 from PIL import Image
 
 from tests.children import ROOT, run_each
-from tests.engine.training import train, training_config, write_data_set
+from tests.engine.training import training_config, write_config, write_data_set
 from tests.tools.network import write_network, write_photo
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 INFERENCE, INFERENCER, EXPORT, ONNX, VISUALIZER = re.findall(
     r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL
 )
+SCALAR, FIGURE = "decode.loss_densecrf", "decode_head.loss_decode.1.png"
 
 
 @pytest.fixture(scope="module")
@@ -79,39 +84,70 @@ def test_onnx_from_the_same_program(network, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = run(EXPORT, network)
     run(ONNX, network, torch=torch, program=found["program"])
-    evaluator = ReferenceEvaluator(onnx.load("network.onnx"))
-    image = torch.randn(2, 3, 24, 32)
+    saved = onnx.load("network.onnx")
+    assert saved.graph.input[0].type.tensor_type.shape.dim[0].dim_param, "any batch"
+    evaluator = ReferenceEvaluator(saved)
+    image = torch.randn(3, 3, 24, 32)
     (logits,) = evaluator.run(None, {evaluator.input_names[0]: image.numpy()})
     with torch.no_grad():
         assert np.allclose(logits, network.segmentor(image), atol=1e-4)
 
 
-def test_a_training_is_watched_through_the_visualizer(tmp_path):
-    """In the backends of the page that are installed."""
-    write_data_set(tmp_path / "set")
-    config = training_config(tmp_path / "set", tmp_path / "work")
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """The folder of a training with the visualizer of the page, started there."""
+    folder = tmp_path_factory.mktemp("watched")
+    write_data_set(folder / "set")
+    config = training_config(folder / "set", folder / "work")
     names: dict = {}
     exec(VISUALIZER, names)
-    backends = names["visualizer"]["vis_backends"]
-    libraries = dict(TensorboardVisBackend="tensorboard", LocalVisBackend="json")
-    usable = [
-        backend
-        for backend in backends
-        if backend["type"] in libraries and find_spec(libraries[backend["type"]])
-    ]
-    config["visualizer"] = dict(names["visualizer"], vis_backends=usable)
+    config["visualizer"] = names["visualizer"]
     config["custom_hooks"].append(dict(type="DenseCRFVisualizationHook", interval=2))
-    train(config)
-    (scalars,) = (tmp_path / "work").rglob("scalars.json")
-    assert "decode.loss_densecrf" in scalars.read_text()
-    assert list((tmp_path / "work").rglob("vis_image/decode_head*.png"))
-    if len(usable) == 2:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    process = subprocess.run(
+        [sys.executable, ROOT / "tools" / "train.py", write_config(config)],
+        cwd=folder,
+        env=os.environ
+        | dict(
+            PYTHONPATH=str(ROOT),
+            OMP_NUM_THREADS="1",
+            WANDB_MODE="offline",
+            MLFLOW_DISABLE_TELEMETRY="true",
+        ),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    return folder
 
-        (events,) = (tmp_path / "work").rglob("events.out.tfevents.*")
-        accumulator = EventAccumulator(str(events)).Reload()
-        assert "decode.loss_densecrf" in accumulator.Tags()["scalars"]
-        assert any(tag.startswith("decode_head") for tag in accumulator.Tags()["images"])
+
+def one(folder: Path, pattern: str) -> Path:
+    (path,) = folder.rglob(pattern)
+    return path
+
+
+def test_a_training_leaves_files(watched):
+    assert SCALAR in one(watched / "work", "scalars.json").read_text()
+    assert one(watched, f"vis_image/{FIGURE}_2.png")
+
+
+def test_a_training_is_watched_in_tensorboard(watched):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tags = EventAccumulator(str(one(watched, "events.out.tfevents.*"))).Reload().Tags()
+    assert SCALAR in tags["scalars"]
+    assert FIGURE in tags["images"]
+
+
+def test_a_training_is_watched_in_wandb(watched):
+    assert SCALAR.encode() in one(watched, "run-*.wandb").read_bytes()
+    assert one(watched, "wandb/offline-run-*/files/media/images/decode_head*.png")
+
+
+def test_a_training_is_watched_in_mlflow(watched):
+    with contextlib.closing(sqlite3.connect(watched / "mlflow.db")) as store:
+        steps = store.execute("SELECT step FROM metrics WHERE key = ? ORDER BY step", [SCALAR])
+        assert steps.fetchall() == [(1,), (2,)]
+    assert one(watched / "mlruns", FIGURE)
 
 
 def test_mmsegs_functions_need_the_import_beside_mmcv_lite():

@@ -12,6 +12,11 @@ the logits, float16 (classes, height, width).
     ... --refine --cfg-options model.dense_crf.bilateral_sigma_xy=40
 """
 
+if __name__ == "__main__":  # before PyTorch is imported
+    from mmseg_tool import wait_asleep
+
+    wait_asleep()
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -26,6 +26,11 @@ The loss is computed at the size of the photo, whose pixels sigma_xy counts.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before PyTorch is imported
+    from mmseg_tool import wait_asleep
+
+    wait_asleep()
+
 import argparse
 import copy
 import functools

@@ -206,6 +206,18 @@ def test_machines_that_resume_from_different_checkpoints_are_stopped(tmp_path):
     assert "a disk that they share" in process.stderr
 
 
+def openmp_settings(*command, **environment):
+    """What OpenMP itself says as a tool imports PyTorch."""
+    others = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    process = subprocess.run(
+        [sys.executable, *command],
+        env=others | environment | {"OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+    )
+    return process.stderr
+
+
 @pytest.mark.parametrize(
     "environment, policy, spins",
     [
@@ -216,15 +228,18 @@ def test_machines_that_resume_from_different_checkpoints_are_stopped(tmp_path):
     ids=["unset", "policy", "spins"],
 )
 def test_openmp_waits_asleep_unless_the_user_says_otherwise(tmp_path, environment, policy, spins):
-    others = {name: value for name, value in os.environ.items() if "OMP" not in name}
-    process = subprocess.run(
-        [sys.executable, ROOT / "tools" / "train.py", tmp_path / "none.py"],
-        env=others | environment | {"OMP_DISPLAY_ENV": "VERBOSE"},  # asks OpenMP itself
-        capture_output=True,
-        text=True,
-    )
-    assert f"OMP_WAIT_POLICY = '{policy}'" in process.stderr, process.stderr
-    assert f"GOMP_SPINCOUNT = '{spins}'" in process.stderr
+    tool = ROOT / "tools" / "train.py"
+    settings = openmp_settings(tool, tmp_path / "none.py", **environment)
+    assert f"OMP_WAIT_POLICY = '{policy}'" in settings, settings
+    assert f"GOMP_SPINCOUNT = '{spins}'" in settings
+
+
+@pytest.mark.parametrize("tool", ["predict.py", "visualize_densecrf.py"])
+def test_openmp_waits_asleep_where_a_network_predicts(tmp_path, tool):
+    (tmp_path / "mmengine.py").write_text("raise SystemExit\n")  # comes after PyTorch
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    settings = openmp_settings(ROOT / "tools" / tool, PYTHONPATH=path)
+    assert "GOMP_SPINCOUNT = '0'" in settings, settings  # the policy reads so without any, too
 
 
 def test_a_python_without_mmsegmentation_is_told_what_to_install(tmp_path):

@@ -69,7 +69,9 @@ class DenseCRFVisualizationHook(Hook):
         for name, (loss, (image, probabilities, region, label, tags)) in self._calls.items():
             maps = image, probabilities, region
             figure = draw_densecrf([loss.layer], *maps, classes, palette, label, tags)
-            runner.visualizer.add_image(name, figure_to_array(figure), step=runner.iter + 1)
+            # MLflow takes the format from the name.
+            array = figure_to_array(figure)
+            runner.visualizer.add_image(f"{name}.png", array, step=runner.iter + 1)
         self._calls.clear()
 
     def after_train(self, runner: Any) -> None:

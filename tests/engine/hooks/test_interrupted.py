@@ -12,7 +12,7 @@ from mmseg_rloss.engine.provide_images import find_segmentor
 from tests.engine.segmentors import DENSECRF
 from tests.engine.training import WITHOUT_CHANCE, logged, train, training_config
 
-PICTURES = [f"decode_head.loss_decode.1_{step}.png" for step in (2, 4)]
+PICTURES = [f"decode_head.loss_decode.1.png_{step}.png" for step in (2, 4)]
 
 
 def config_of(root, work_dir, interrupt: dict | None = None) -> dict:
