@@ -167,8 +167,8 @@ def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, monke
     segmentation = maps[1].requires_grad_()
     loss = layer(*maps)
     dense = isinstance(layer, DenseEnergyLoss)
-    if isinstance(layer, SelfLabelLoss):  # the labels, the region and the mean field's iterations
-        assert calls == ["build"] + ["filter"] * 5
+    if isinstance(layer, SelfLabelLoss):  # the labels with the region, the mean field's iterations
+        assert calls == ["build"] + ["filter"] * 4
         calls[2:] = []
     else:
         assert calls == ["build", "filter" if dense else "associate"]
