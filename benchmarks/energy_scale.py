@@ -1,6 +1,6 @@
 """How strongly the DenseCRF loss pulls at each crop, scale and bandwidth, and so which weight fits.
 
-The table gives, for photos with masks and scribbles (in the layout of docs/data.md), one row for
+The table gives, for images with masks and scribbles (in the layout of docs/data.md), one row for
 each setting:
 
 - pixels, mass: of the scaled crop, and the affinity of one of its pixels to all (the filter applied
@@ -35,7 +35,10 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseg_rloss.datasets.image_folder import files_by_id, only_image
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
+from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS, PHOTO_FOLDER
+from mmseg_rloss.datasets.photo import read_photo
 from mmseg_rloss.ops import bilateral_filter, densecrf_loss
 
 NUM_CLASSES = 21
@@ -57,23 +60,31 @@ class Setting(NamedTuple):
         return int(self.crop * self.scale_factor)
 
 
+class Example(NamedTuple):
+    """The files of an image."""
+
+    image: Path
+    mask: Path
+    scribble: Path
+
+
 PUBLISHED = Setting(crop=513, scale_factor=0.5, sigma_rgb=15, sigma_xy=100)
 PUBLISHED_WEIGHT = 1.5e-9
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    masks = sorted((args.data / "SegmentationClassAug").glob("*.png"))
-    scribbled = [m for m in masks if (args.data / "pascal_2012_scribble" / m.name).exists()]
-    names = [mask.stem for mask in scribbled[:: args.every][: args.count]]
-    if not names:
-        sys.exit(f"--data {args.data} holds no photo with a mask and a scribble: see docs/data.md")
+    examples = examples_in(args.data)[:: args.every][: args.count]
+    if not examples:
+        sys.exit(f"--data {args.data} holds no image with a mask and a scribble: see docs/data.md")
     grid = settings(args)
-    measured = {setting: measure(setting, args.data, names) for setting in track(grid, "Settings")}
+    measured = {setting: measure(setting, examples) for setting in track(grid, "Settings")}
     rows = list(table_rows(measured))
     report = Report()
     report.keep("settings", rows)
-    report.table("energy_scale", list(rows[0]), map(cells, rows), f"Median of {len(names)} photos")
+    report.table(
+        "energy_scale", list(rows[0]), map(cells, rows), f"Median of {len(examples)} images"
+    )
     for name in ("plain", "normalized"):
         values = [row[name] for row in rows]
         report.say(f"{name}: the largest is {max(values) / min(values):.3g} times the smallest.")
@@ -87,7 +98,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="root of a scribble data set")
-    parser.add_argument("--count", type=int, default=8, help="photos to take (default: 8)")
+    parser.add_argument("--count", type=int, default=8, help="images to take (default: 8)")
     parser.add_argument("--every", type=int, default=90, help="take every n-th (default: 90)")
     parser.add_argument(
         "--crops", type=int, nargs="+", default=[128, 192, 224, 321, 513, 769, 1024]
@@ -98,6 +109,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     parser.add_argument("--plot", type=Path, help="also draw the gradients to this file")
     return parser.parse_args(argv)
+
+
+def examples_in(data: Path) -> list[Example]:
+    """The images of a data set with a mask and a scribble, by name."""
+    folder = data / PHOTO_FOLDER
+    images = files_by_id(folder)
+    masks, scribbles = (data / LABEL_FOLDERS[labels] for labels in ("mask", "scribble"))
+    return [
+        Example(only_image(images, name, folder), masks / f"{name}.png", scribbles / f"{name}.png")
+        for name in sorted(images)
+        if (masks / f"{name}.png").exists() and (scribbles / f"{name}.png").exists()
+    ]
 
 
 def settings(args: argparse.Namespace) -> list[Setting]:
@@ -117,19 +140,18 @@ def settings(args: argparse.Namespace) -> list[Setting]:
     return list(dict.fromkeys([PUBLISHED, *in_turn, *corners]))
 
 
-def measure(setting: Setting, data: Path, names: list[str]) -> dict[str, float]:
-    """Medians over the photos."""
-    photos = [measure_photo(setting, data, name) for name in names]
-    return {key: median(photo[key] for photo in photos) for key in photos[0]}
+def measure(setting: Setting, examples: list[Example]) -> dict[str, float]:
+    """Medians over the images."""
+    figures = [measure_one(setting, example) for example in examples]
+    return {key: median(of_one[key] for of_one in figures) for key in figures[0]}
 
 
-def measure_photo(setting: Setting, data: Path, name: str) -> dict[str, float]:
-    photo = cv2.imread(str(data / "JPEGImages" / f"{name}.jpg"))[..., ::-1]
-    image = torch.from_numpy(cropped(photo, setting.crop, cv2.INTER_LINEAR).copy())
-    image = image.permute(2, 0, 1)[None]  # (1, 3, H, W)
+def measure_one(setting: Setting, example: Example) -> dict[str, float]:
+    pixels = cropped(read_photo(example.image), setting.crop, cv2.INTER_LINEAR)
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # (1, 3, H, W)
     mask, scribbles = (
-        cropped(read_label_png(data / folder / f"{name}.png")[0], setting.crop, cv2.INTER_NEAREST)
-        for folder in ("SegmentationClassAug", "pascal_2012_scribble")
+        cropped(read_label_png(path)[0], setting.crop, cv2.INTER_NEAREST)
+        for path in (example.mask, example.scribble)
     )
     predicted = plausible_logits(mask).requires_grad_()  # (1, K, H / STRIDE, W / STRIDE)
     logits = F.interpolate(predicted, image.shape[2:], mode="bilinear")  # (1, K, H, W)

@@ -7,7 +7,7 @@ take turns on the same sets of images, values and results, which together are se
 than the caches: none of them finds its data where the one before left it. One thread is measured
 by its own processor time, which other processes disturb little; two threads are measured by the
 clock on the wall, which needs a quiet machine; the loss by both. What is compared gets the same
-photos: they differ by half in their times. Tables show medians, of photos their mean; `--json` has
+images: they differ by half in their times. Tables show medians, of images their mean; `--json` has
 the time of every repetition.
 """
 
@@ -25,7 +25,7 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 import torch
-from photos import add_options, load_photos, to_tensor
+from images import add_options, load_images, to_tensor
 from PIL import Image
 from report import Report
 from rich.progress import track
@@ -68,23 +68,23 @@ Times = dict[str, list[float]]  # milliseconds of every repetition
 def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     torch.set_num_threads(1)
-    photos = Photos(*load_photos(options.data))
+    images = Images(*load_images(options.data))
     report = Report()
-    report.say(photos.source)
+    report.say(images.source)
 
-    stages = {size: time_stages(photos, size, options) for size in options.sizes}
-    report_stages(report, stages, photos, options)
+    stages = {size: time_stages(images, size, options) for size in options.sizes}
+    report_stages(report, stages, images, options)
     threads = {
-        (batch, size): time_threads(photos, batch, size, options)
+        (batch, size): time_threads(images, batch, size, options)
         for size in options.sizes
         for batch in (1, 2, 12)
     }
-    report_threads(report, threads, photos, options)
-    report_loss(report, time_loss(photos, options), options)
+    report_threads(report, threads, images, options)
+    report_loss(report, time_loss(images, options), options)
     pixels = [(size, options.channels) for size in LINEARITY_SIZES]
-    report_linearity(report, "pixels", pixels, photos)
+    report_linearity(report, "pixels", pixels, images)
     channels = [(LINEARITY_SIZES[0], channels) for channels in LINEARITY_CHANNELS]
-    report_linearity(report, "channels", channels, photos)
+    report_linearity(report, "channels", channels, images)
     report_memory(report, [(*case, *peak_memory(*case)) for case in MEMORY_CASES])
     report.write(options.json)
 
@@ -100,19 +100,19 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-class Photos:
-    """Photos in any size, in batches that take turns."""
+class Images:
+    """Images in any size, in batches that take turns."""
 
-    def __init__(self, photos: list[Image.Image], source: str) -> None:
-        self._photos, self.source = photos, source
+    def __init__(self, images: list[Image.Image], source: str) -> None:
+        self._images, self.source = images, source
 
     def batch(self, count: int, size: int, first: int = 0) -> Tensor:
-        """Photos (count, 3, size, size) in 0-255."""
-        chosen = (self._photos[i % len(self._photos)] for i in range(first, first + count))
-        return torch.cat([to_tensor(photo, size, size) for photo in chosen]).float()
+        """Images (count, 3, size, size) in 0-255."""
+        chosen = (self._images[i % len(self._images)] for i in range(first, first + count))
+        return torch.cat([to_tensor(image, size, size) for image in chosen]).float()
 
     def rotation(self, count: int, size: int, channels: int) -> Iterator[list[Case]]:
-        """Pairs of sets of buffers with the same photos, in turn, for ever."""
+        """Pairs of sets of buffers with the same images, in turn, for ever."""
         pairs: list[list[Case]] = []
         rotated = 0
         while rotated < ROTATED_BYTES or len(pairs) % self.period(count):
@@ -125,8 +125,8 @@ class Photos:
         return cycle(pairs)
 
     def period(self, count: int) -> int:
-        """After how many batches of so many photos the same photos come again."""
-        return len(self._photos) // math.gcd(len(self._photos), count)
+        """After how many batches of so many images the same images come again."""
+        return len(self._images) // math.gcd(len(self._images), count)
 
     def typical(self, times: list[float], count: int = 1) -> float:
         """The mean over the batches of a rotation of the median of each."""
@@ -135,7 +135,7 @@ class Photos:
 
 
 def sigma_xy(size: int) -> float:
-    """The bandwidth of a photo that is enlarged to ``size``: 50 at 257, 100 at 513."""
+    """The bandwidth of an image that is enlarged to ``size``: 50 at 257, 100 at 513."""
     return float(round(50 * size / 257))
 
 
@@ -159,9 +159,9 @@ def timed(clock: Callable[[], float], function: Callable, *arguments: object) ->
     return 1e3 * (clock() - start), result
 
 
-def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times:
+def time_stages(images: Images, size: int, options: argparse.Namespace) -> Times:
     """One thread: the stages, the whole filter, memcpy and the twin."""
-    cases = photos.rotation(1, size, options.channels)
+    cases = images.rotation(1, size, options.channels)
     spare = torch.zeros(1, 3, size, size)
     times: Times = {}
     for _ in track(range(options.repeats), f"stages {size}", transient=True):
@@ -181,9 +181,9 @@ def time_stages(photos: Photos, size: int, options: argparse.Namespace) -> Times
     return times
 
 
-def time_threads(photos: Photos, batch: int, size: int, options: argparse.Namespace) -> Times:
+def time_threads(images: Images, batch: int, size: int, options: argparse.Namespace) -> Times:
     """A batch with one thread and with several, in turn."""
-    cases = photos.rotation(batch, size, options.channels)
+    cases = images.rotation(batch, size, options.channels)
     times: Times = {"one": [], "several": []}
     for _ in track(range(options.repeats), f"threads {batch} x {size}", transient=True):
         numbers = 1, options.threads
@@ -192,7 +192,7 @@ def time_threads(photos: Photos, batch: int, size: int, options: argparse.Namesp
     return times
 
 
-def time_loss(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
+def time_loss(images: Images, options: argparse.Namespace) -> dict[str, Times]:
     """The DenseCRF loss from logits, forward and backward, its parts, and the same by torch.
 
     By the clock on the wall, and by the time of all processors that worked on it.
@@ -200,7 +200,7 @@ def time_loss(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
     batch, size, scale = LOSS["batch"], LOSS["size"], LOSS["scale_factor"]
     torch.set_num_threads(options.threads)
     set_num_threads(options.threads)
-    image, region = photos.batch(batch, size), torch.ones(batch, size, size)
+    image, region = images.batch(batch, size), torch.ones(batch, size, size)
     logits = torch.randn(batch, LOSS["classes"], size, size, requires_grad=True)
     layer = DenseCRFLoss(2e-9, SIGMA_RGB, LOSS["sigma_xy"], scale)
     scene = Scene(image, region)
@@ -231,10 +231,10 @@ def time_loss(photos: Photos, options: argparse.Namespace) -> dict[str, Times]:
     return times
 
 
-def time_once(photos: Photos, size: int, channels: int) -> list[float]:
+def time_once(images: Images, size: int, channels: int) -> list[float]:
     """One thread, few repetitions on the same buffers."""
     values = torch.rand(1, channels, size, size)
-    case = Case(photos.batch(1, size), values, torch.zeros_like(values))
+    case = Case(images.batch(1, size), values, torch.zeros_like(values))
     run_native(case, 1)
     return [timed(time.thread_time, run_native, case, 1)[0] for _ in range(5)]
 
@@ -247,8 +247,8 @@ def peak_memory(size: int, channels: int) -> tuple[float, float]:
 
 
 def _peak_memory(size: int, channels: int) -> tuple[float, float]:
-    photos = Photos(*load_photos(None))
-    image, values = photos.batch(1, size), torch.rand(1, channels, size, size)
+    images = Images(*load_images(None))
+    image, values = images.batch(1, size), torch.rand(1, channels, size, size)
     set_num_threads(1)
     bilateral_filter(image[..., :9, :9], values[..., :9, :9], SIGMA_RGB, 9.0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew here
@@ -263,12 +263,12 @@ def _status(name: str) -> int:
 
 
 def report_stages(
-    report: Report, cases: dict[int, Times], photos: Photos, options: argparse.Namespace
+    report: Report, cases: dict[int, Times], images: Images, options: argparse.Namespace
 ) -> None:
     report.keep("stages", cases)
     columns = ["ms", *(f"{size}x{size}x{options.channels}" for size in cases)]
     typical = {
-        size: {name: photos.typical(taken) for name, taken in times.items()}
+        size: {name: images.typical(taken) for name, taken in times.items()}
         for size, times in cases.items()
     }
     rows = [
@@ -283,14 +283,14 @@ def report_stages(
 def report_threads(
     report: Report,
     cases: dict[tuple[int, int], Times],
-    photos: Photos,
+    images: Images,
     options: argparse.Namespace,
 ) -> None:
     named = {f"{batch} x {size}x{size}": times for (batch, size), times in cases.items()}
     report.keep("threads", named)
     rows = []
     for (batch, _), (name, times) in zip(cases, named.items(), strict=True):
-        one, several = (photos.typical(times[number], batch) for number in times)
+        one, several = (images.typical(times[number], batch) for number in times)
         rows.append([name, f"{one:.1f}", f"{several:.1f}", f"{one / several:.2f}"])
     columns = ["batch", "1 thread, ms", f"{options.threads} threads, ms", "times faster"]
     report.table("threads", columns, rows, "Threads")
@@ -317,10 +317,10 @@ def report_loss(report: Report, times: dict[str, Times], options: argparse.Names
 
 
 def report_linearity(
-    report: Report, what: str, cases: list[tuple[int, int]], photos: Photos
+    report: Report, what: str, cases: list[tuple[int, int]], images: Images
 ) -> None:
     times = {
-        f"{size}x{size}x{channels}": time_once(photos, size, channels) for size, channels in cases
+        f"{size}x{size}x{channels}": time_once(images, size, channels) for size, channels in cases
     }
     report.keep(f"more {what}", times)
     rows = []

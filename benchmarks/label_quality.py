@@ -34,7 +34,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg_rloss import provide_images
 from mmseg_rloss.datasets.label_png import UNLABELLED
 from mmseg_rloss.models import SelfLabelLoss
-from mmseg_rloss.ops.self_labels import soft_labels
+from mmseg_rloss.ops import soft_labels
 
 WAYS = (
     "network alone",
@@ -134,17 +134,18 @@ def labels_in_every_way(loss: SelfLabelLoss, logits: Tensor, label: Tensor) -> d
     label = F.interpolate(label.unsqueeze(1).float(), region.shape[1:]).squeeze(1)
     uniform = torch.full_like(network, 1 / network.shape[1])
     nothing = torch.full_like(label, UNLABELLED)
+    tags = None if scene.image_tags is None else scene.image_tags[:, : network.shape[1]]
     inputs = [
-        (network, label, scene.image_tags),
-        (uniform, label, scene.image_tags),
+        (network, label, tags),
+        (uniform, label, tags),
         (network, label, None),
         (uniform, label, None),
-        (network, nothing, scene.image_tags),
+        (network, nothing, tags),
     ]
-    affinities = scene.lattice(*loss.layer.bandwidths)
+    image, sigmas = scene.image(scale), (loss.layer.sigma_rgb, loss.layer.sigma_xy * scale)
     labels = [
-        soft_labels(probabilities * region.unsqueeze(1), region, affinities, *known)
-        for probabilities, *known in inputs
+        soft_labels(image, probabilities, region, known, *sigmas, 1.0, image_tags=possible)
+        for probabilities, known, possible in inputs
     ]
     return dict(zip(WAYS, [network, *labels], strict=True))
 

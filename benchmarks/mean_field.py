@@ -2,9 +2,9 @@
 
     python benchmarks/mean_field.py --data FOLDER --json mean_field.json
 
-One thread, all in turn on the same photos, by the thread's own processor time, which other
+One thread, all in turn on the same images, by the thread's own processor time, which other
 processes disturb little. The twin composes PyTorch's functions, on the compiled filter. pydensecrf
-takes part where it can be imported. The table shows medians of every repetition on every photo;
+takes part where it can be imported. The table shows medians of every repetition on every image;
 `--json` has the time of each.
 """
 
@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from photos import add_options, load_photos, to_tensor
+from images import add_options, load_images, to_tensor
 from report import Report
 from rich.progress import track
 from torch import Tensor
@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     set_num_threads(1)
     torch.manual_seed(0)
-    photos, source = load_photos(options.data)
-    images = [to_tensor(photo, *options.size) for photo in photos]
+    loaded, source = load_images(options.data)
+    images = [to_tensor(image, *options.size) for image in loaded]
     report = Report()
     report.say(
         f"{options.iterations} iterations, {options.classes} classes, {source}, "

@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -44,8 +44,9 @@ SETTINGS = {
 BATCH = 4
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = parse_args(arguments)
     if options.alone:
         print(json.dumps(measure(read_config(options), options.steps)))
         return
@@ -55,7 +56,7 @@ def main() -> None:
     times = {}
     for count, name in track(cases, "Settings", disable=not sys.stderr.isatty()):
         with busy(count):
-            times[f"{count} neighbours, {name}"] = measure_under(SETTINGS[name])
+            times[f"{count} neighbours, {name}"] = measure_under(SETTINGS[name], arguments)
     report.keep("times", times)
     report.table("steps", ["setting", "s a step, median", "least", "most"], rows(times))
     report.write(options.json)
@@ -66,7 +67,7 @@ def rows(times: dict[str, list[float]]) -> Iterator[list[str]]:
         yield [name, *(f"{value:.2f}" for value in (median(taken), min(taken), max(taken)))]
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -83,7 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     add_options(parser)
     parser.set_defaults(threads=len(os.sched_getaffinity(0)))
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @contextlib.contextmanager
@@ -99,11 +100,11 @@ def busy(count: int) -> Iterator[None]:
             neighbour.wait()
 
 
-def measure_under(setting: dict[str, str]) -> list[float]:
+def measure_under(setting: dict[str, str], arguments: list[str]) -> list[float]:
     """The steps of a process with that environment: OpenMP reads it as it is loaded."""
     environment = {name: value for name, value in os.environ.items() if name not in OPENMP}
     process = subprocess.run(
-        [sys.executable, *sys.argv, "--alone"],
+        [sys.executable, __file__, *arguments, "--alone"],
         env=environment | setting,
         stdout=subprocess.PIPE,
         text=True,

@@ -47,7 +47,7 @@ def choose(shown: dict[str, np.ndarray], rare: int) -> list[str]:
     names = PascalScribbleDataset.METAINFO["classes"]
     seen: Counter[str] = Counter()
     kept = []
-    for photo, labels in shown.items():
+    for image, labels in shown.items():
         classes = {names[label] for label in labels if label < len(names)}
         if wanted := classes.intersection(RARE):
             if any(seen[name] >= rare for name in wanted):
@@ -55,7 +55,7 @@ def choose(shown: dict[str, np.ndarray], rare: int) -> list[str]:
             seen.update(wanted)
         elif not classes.intersection(COMMON):
             continue
-        kept.append(photo)
+        kept.append(image)
     return kept
 
 

@@ -52,9 +52,8 @@ from mmseg_rloss.datasets.image_folder import files_by_id
 from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette
 from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models.logits import to_probabilities
-from mmseg_rloss.ops import DenseCRFLoss, Lattice
+from mmseg_rloss.ops import DenseCRFLoss, soft_labels
 from mmseg_rloss.ops.checks import check_positive
-from mmseg_rloss.ops.self_labels import soft_labels
 from mmseg_rloss.visualization import colour_pulls, loss_and_pull, overlay_labels, read_photo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,18 +143,18 @@ class Demo:
         """
         image = torch.from_numpy(photo).permute(2, 0, 1).float()  # (3, H, W)
         drawn = np.unique(labels[labels != UNLABELLED])
+        sigmas = sigma_rgb, sigma_xy
         pulls, maps = {}, {}
         with self._one_at_a_time:
-            affinities = Lattice.from_image(image[None], sigma_rgb, sigma_xy)
             if len(drawn):
-                loss = DenseCRFLoss(1.0, sigma_rgb, sigma_xy, scale_factor=1.0)
+                loss = DenseCRFLoss(1.0, *sigmas, scale_factor=1.0)
                 pulls = pulls_of_strokes(loss, image, labels, drawn)
-                maps["agreed"] = agreed_by_strokes(affinities, labels, drawn)
+                maps["agreed"] = agreed_by_strokes(image, labels, drawn, *sigmas)
             if self.network:
                 probabilities = predict(self.network, photo)
                 maps["prediction"] = probabilities.argmax(0).numpy()
                 if len(drawn):
-                    maps["together"] = agreed(probabilities, affinities, labels)
+                    maps["together"] = agreed(image, probabilities, labels, *sigmas)
         overlays = dict.fromkeys(("agreed", "prediction", "together"))
         for name, found in maps.items():
             overlays[name] = overlay_labels(photo, found, self.palette)
@@ -171,19 +170,23 @@ def pulls_of_strokes(
     return dict(zip(drawn.tolist(), colour_pulls(pulls.numpy()), strict=True))
 
 
-def agreed_by_strokes(affinities: Lattice, labels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """The likeliest of the classes drawn (H, W), by photo and labels (H, W)."""
+def agreed_by_strokes(
+    image: Tensor, labels: np.ndarray, drawn: np.ndarray, sigma_rgb: float, sigma_xy: float
+) -> np.ndarray:
+    """The likeliest of the classes drawn (H, W), by image (3, H, W) and labels (H, W)."""
     numbers = np.full(256, UNLABELLED, dtype=np.uint8)
     numbers[drawn] = np.arange(len(drawn))
     even = torch.full((len(drawn), *labels.shape), 1 / len(drawn))
-    return drawn[agreed(even, affinities, numbers[labels])]
+    return drawn[agreed(image, even, numbers[labels], sigma_rgb, sigma_xy)]
 
 
-def agreed(probabilities: Tensor, affinities: Lattice, labels: np.ndarray) -> np.ndarray:
-    """The likeliest class (H, W), by probabilities (K, H, W), photo and labels (H, W)."""
-    region = torch.ones(1, *labels.shape)
-    soft = soft_labels(probabilities[None], region, affinities, torch.from_numpy(labels)[None])
-    return soft[0].argmax(0).numpy()
+def agreed(
+    image: Tensor, probabilities: Tensor, labels: np.ndarray, sigma_rgb: float, sigma_xy: float
+) -> np.ndarray:
+    """The likeliest class (H, W), by image (3, H, W), probabilities (K, H, W) and labels (H, W)."""
+    maps = image, probabilities, torch.ones(labels.shape), torch.from_numpy(labels)
+    batch = (of_one[None] for of_one in maps)
+    return soft_labels(*batch, sigma_rgb, sigma_xy, scale_factor=1.0)[0].argmax(0).numpy()
 
 
 def predict(network: nn.Module, photo: np.ndarray) -> Tensor:

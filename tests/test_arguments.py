@@ -1,5 +1,7 @@
 """Every number, count and flag of every public callable: what is wrong is refused by its name."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ FLAG = ["False", "no", 0, 1, None, 1.0, [], torch.tensor(True)]
 RANGE = ["0-255", "None", 255, True, (0,), (0, 1, 2), (1, 0), (3, 3), ("0", "255"), (0, None)]
 RANGE += [(0, float("nan")), (0, 10**400), (False, True), {}, np.array([0, 255])]
 NAME = [None, 3, True, ["loss"]]
+TAGS = ["cat", [[True] * 3] * 2, torch.ones(2, 3), torch.ones(2, 4, dtype=torch.bool)]
 
 ENERGY = dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, scale_factor=FRACTION)
 NEIGHBOURS = dict(sigma_rgb=POSITIVE, scale_factor=FRACTION)
@@ -38,11 +41,15 @@ def with_maps(function):
     """A function of an image and its segmentation, on small ones."""
     case = random_case()
     image, segmentation, region = case.maps
-    maps = [image, segmentation, region, case.label][: 4 if "dense_energy" in str(function) else 3]
+    maps = [image, segmentation, region, case.label][: 4 if takes_labels(function) else 3]
     given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
     if "potts" in str(function):
         del given["sigma_xy"]
     return lambda **arguments: function(*maps, **given | arguments)
+
+
+def takes_labels(function):
+    return "seg_label" in inspect.signature(function).parameters
 
 
 def layer(kind):
@@ -131,6 +138,11 @@ CALLABLES = {
         with_maps(ops.kernel_cut_loss),
         ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
     ),
+    "self_label_loss": (
+        with_maps(ops.self_label_loss),
+        ENERGY | IMAGES | dict(class_balance=[*NOT_NEGATIVE, 1.5], image_tags=TAGS),
+    ),
+    "soft_labels": (with_maps(ops.soft_labels), ENERGY | IMAGES | dict(image_tags=TAGS)),
     "neighbour_potts_loss": (with_maps(ops.neighbour_potts_loss), POTTS | IMAGES),
     "bilateral_filter": (
         filter_by_image,

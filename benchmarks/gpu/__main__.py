@@ -1,13 +1,14 @@
 """What the DenseCRF loss costs on a GPU, after a check that it computes what the CPU does.
 
-    python -m benchmarks.gpu --data PHOTOS --json gpu.json
+    python -m benchmarks.gpu --data IMAGES --json gpu.json
 
-Needs torch and Triton alone, and runs in the root of a source tree in which nothing is installed.
-First it compares filter, probabilities and loss with those of the CPU, and stops where they differ.
-Then it measures, forward and backward from logits: device time with the device kept busy
-beforehand, as in training, the kernels with the pauses between them, and the memory. Last, a
-training step with and without the loss: that of MMSegmentation's DeepLabV3+ MobileNetV2 where
-MMSegmentation is installed, else that of a DeepLab of stock modules.
+Needs torch and Triton alone, `--data` MMSegmentation as well, to read the images. Runs in the root
+of a source tree in which nothing is installed. First it compares filter, probabilities and loss
+with those of the CPU, and stops where they differ. Then it measures, forward and backward from
+logits: device time with the device kept busy beforehand, as in training, the kernels with the
+pauses between them, and the memory. Last, a training step with and without the loss: that of
+MMSegmentation's DeepLabV3+ MobileNetV2 where MMSegmentation is installed, else that of a DeepLab of
+stock modules.
 
 `--device cpu` shows on any machine that the benchmark works: everything is small, the kernels run
 in Triton's interpreter where Triton is there, and the times mean nothing.
@@ -35,7 +36,7 @@ from mmseg_rloss.ops.profiling import available_backends, backend_of
 from .clock import Clock, kernels_of
 from .loss import loss_call, loss_times, memory
 from .parity import TOLERANCE, parity
-from .setting import PUBLISHED, TINY, Setting, draw_photos, read_photos
+from .setting import PUBLISHED, TINY, Setting, draw_images, load_images
 from .step import steps
 from .tables import print_table, show_kernels
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report: dict[str, object] = {"machine": machine(device), "setting": setting._asdict()}
     print(json.dumps(report, indent=2), flush=True)
 
-    image = read_photos(args.data, setting) if args.data else draw_photos(setting)
+    image = load_images(args.data, setting) if args.data else draw_images(setting)
     report["parity"] = parity(device)
     print_table("parity: relative difference", report["parity"], "{:.1e}")
     wrong = [name for name, error in report["parity"].items() if not error < TOLERANCE]
@@ -74,7 +75,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__.split("\n\n")[0],
         epilog="Sizes default to rloss's: batch 12, 513x513.",
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="photos (drawn ones)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="images (drawn ones)")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, ... or cpu (cuda)")
     parser.add_argument("--batch", type=int, help="images (12)")
     parser.add_argument("--classes", type=int, help="classes (21)")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mmseg_rloss.ops import Lattice, Scene
 from mmseg_rloss.ops.profiling import available_backends, use_backend
 
-from .setting import PUBLISHED, TINY, draw_photos
+from .setting import PUBLISHED, TINY, draw_images
 
 VECTORS = Path(__file__).resolve().parents[2] / "tests" / "data"  # of the original
 TOLERANCE = 1e-5  # of the norm, between sums of float32 in different orders
@@ -64,7 +64,7 @@ def golden_error(path: Path, device: torch.device) -> float:
 
 def loss_error(dtype: torch.dtype, device: torch.device) -> float:
     setting = PUBLISHED._replace(batch=2, size=65) if device.type == "cuda" else TINY
-    image = draw_photos(setting)
+    image = draw_images(setting)
     logits = torch.randn(setting.batch, setting.classes, setting.size, setting.size).to(dtype)
 
     def compute(at: torch.device) -> tuple[Tensor, Tensor]:
@@ -81,7 +81,7 @@ def loss_error(dtype: torch.dtype, device: torch.device) -> float:
 
 def repeated_error(device: torch.device) -> float:
     setting = PUBLISHED._replace(batch=1, size=2048)
-    image, values = draw_photos(setting).to(device), torch.rand(1, 5, 2048, 2048, device=device)
+    image, values = draw_images(setting).to(device), torch.rand(1, 5, 2048, 2048, device=device)
     first, second = (Lattice.from_image(image, 15.0, 40.0).filter(values) for _ in range(2))
     return 0.0 if torch.equal(first, second) else max(relative(first, second), 1.0)
 

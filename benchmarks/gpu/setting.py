@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,20 +30,16 @@ PUBLISHED = Setting(12, 21, 513, 0.5, 15.0, 100.0)  # rloss's own on PASCAL VOC
 TINY = Setting(1, 2, 17, 0.5, 15.0, 30.0)  # for the interpreter
 
 
-def read_photos(folder: Path, setting: Setting) -> Tensor:
-    """The first photos of a folder, by name, scaled to squares (N, 3, size, size)."""
-    from PIL import Image  # which the drawn ones go without
+def load_images(folder: Path, setting: Setting) -> Tensor:
+    """The first images of a folder, by name, scaled to squares (N, 3, size, size)."""
+    from ..images import read_images, to_tensor  # of more packages than the drawn ones
 
-    paths = sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".jpeg", ".png"))
-    if not paths:
-        sys.exit(f"--data: {folder} holds no photo (.jpg, .jpeg, .png)")
-    paths = [paths[i % len(paths)] for i in range(setting.batch)]
-    size = setting.size, setting.size
-    photos = [np.asarray(Image.open(path).convert("RGB").resize(size)) for path in paths]
-    return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float().contiguous()
+    images = read_images(folder, setting.batch)
+    squares = [to_tensor(image, setting.size, setting.size) for image in images]
+    return torch.cat([squares[i % len(squares)] for i in range(setting.batch)]).float()
 
 
-def draw_photos(setting: Setting) -> Tensor:
+def draw_images(setting: Setting) -> Tensor:
     """Images (N, 3, size, size) of smooth areas, edges and noise, each of other content."""
     batch, size = setting.batch, setting.size
     coarse = torch.rand(batch, 3, size // 16 + 2, size // 16 + 2) * 255

@@ -29,7 +29,7 @@ from .neighbours import QUADRATIC, RELAXATIONS, Neighbours, neighbour_potts_ener
 from .ranges import GREY_LEVELS
 from .scene import Scene
 from .segmentation import UNLABELLED, Segmentation
-from .self_labels import CLASS_BALANCE, self_label_energy
+from .self_labels import CLASS_BALANCE, infer_labels, self_label_energy
 
 # What mmseg_rloss and mmseg_rloss.ops offer, too.
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "neighbour_potts_loss",
     "normalized_cut_loss",
     "self_label_loss",
+    "soft_labels",
 ]
 
 
@@ -190,10 +191,8 @@ def dense_energy_loss(
         TypeError: A tensor has the wrong type.
         ValueError: As :func:`densecrf_loss` raises it.
     """
-    if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
-        seg_label = seg_label.squeeze(1)
     maps = dict(images=images, segmentations=segmentations, region_of_interest=region_of_interest)
-    maps["seg_label"] = seg_label
+    maps["seg_label"] = without_channel(seg_label)
     return lattice_energy(dense_energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
@@ -327,23 +326,76 @@ def self_label_loss(
         TypeError: A tensor has the wrong type.
         ValueError: As :func:`densecrf_loss` raises it.
     """
-    if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
-        seg_label = seg_label.squeeze(1)
-    maps = dict(
-        image=image,
-        segmentation=segmentation,
-        region_of_interest=region_of_interest,
-        seg_label=seg_label,
-    )
-    if image_tags is not None:
-        check_tags(image_tags, segmentation)
-        image_tags = image_tags.to(segmentation.device)
+    maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
+    maps["seg_label"] = without_channel(seg_label)
     energy = functools.partial(
         self_label_energy,
-        tags=image_tags,
+        tags=checked_tags(image_tags, segmentation),
         class_balance=check_share("class_balance", class_balance),
     )
     return lattice_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+
+
+@torch.no_grad()
+def soft_labels(
+    image: Tensor,
+    segmentation: Tensor,
+    region_of_interest: Tensor,
+    seg_label: Tensor,
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+    *,
+    image_tags: Tensor | None = None,
+    value_range: Sequence[float] | None = GREY_LEVELS,
+) -> Tensor:
+    """The soft labels y that :func:`self_label_loss` of the same arguments trains with.
+
+    Of a uniform segmentation, they are what scribbles and image say without a network.
+
+    Args:
+        image: As in :func:`densecrf_loss`.
+        segmentation: As in :func:`self_label_loss`.
+        region_of_interest: As in :func:`densecrf_loss`.
+        seg_label: As in :func:`self_label_loss`.
+        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_xy: As in :func:`densecrf_loss`.
+        scale_factor: As in :func:`densecrf_loss`.
+        image_tags: As in :func:`self_label_loss`.
+        value_range: As in :func:`densecrf_loss`.
+
+    Returns:
+        (N, K, h, w) at the scale, of type float32 (float64 for a float64 segmentation), without a
+        gradient. They sum to one over the classes, times the region.
+
+    Raises:
+        TypeError: A tensor has the wrong type.
+        ValueError: As :func:`densecrf_loss` raises it.
+    """
+    maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
+    maps["seg_label"] = without_channel(seg_label)
+    tags = checked_tags(image_tags, segmentation)
+
+    def labels(segmentation: Segmentation, affinities: Lattice, label: Tensor) -> Tensor:
+        maps = segmentation.probabilities(), segmentation.region
+        return infer_labels(*maps, affinities, label, tags)
+
+    return lattice_energy(labels, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+
+
+def without_channel(seg_label: Tensor) -> Tensor:
+    """Labels (N, 1, H, W), as MMSegmentation's loaders have them, as (N, H, W)."""
+    if isinstance(seg_label, Tensor) and seg_label.ndim == 4 and seg_label.shape[1] == 1:
+        return seg_label.squeeze(1)
+    return seg_label
+
+
+def checked_tags(image_tags: Tensor | None, segmentation: Tensor) -> Tensor | None:
+    """The tags on the device of the segmentation, if they fit it."""
+    if image_tags is None:
+        return None
+    check_tags(image_tags, segmentation)
+    return image_tags.to(segmentation.device)
 
 
 def neighbour_potts_loss(

@@ -21,7 +21,7 @@ CLASS_BALANCE = 0.5
 
 
 @torch.no_grad()
-def soft_labels(
+def infer_labels(
     probabilities: Tensor,
     region: Tensor,
     affinities: Lattice,
@@ -93,7 +93,7 @@ def self_label_energy(
     more than that.
     """
     probabilities, region = segmentation.probabilities(), segmentation.region
-    soft = soft_labels(probabilities, region, affinities, label, tags)
+    soft = infer_labels(probabilities, region, affinities, label, tags)
     unlabelled = (region * (label == UNLABELLED)).unsqueeze(1)  # (N, 1, h, w)
     counts = (soft * unlabelled).sum((2, 3))  # (N, K), in pixels
     weights = counts.clamp(min=1) ** -class_balance

@@ -41,3 +41,15 @@ def test_the_normalized_gradient_fits_every_setting(rows):
 
 def test_numbers_are_written_as_in_the_docs():
     assert [energy_scale.powers(n) for n in (1.5e-9, 17e6, 3.14)] == ["1.5e-9", "1.7e7", "3.1e0"]
+
+
+def test_images_of_any_suffix_are_taken_if_they_have_a_mask_and_a_scribble(tmp_path):
+    masks, scribbles = "SegmentationClassAug", "pascal_2012_scribble"
+    held = {"JPEGImages": ["b.png", "a.JPG", "c.webp", "d.jpg"]}
+    held |= {masks: ["a.png", "b.png", "c.png", "e.png"], scribbles: ["a.png", "b.png", "d.png"]}
+    for folder, names in held.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    found = [example.image.name for example in energy_scale.examples_in(tmp_path)]
+    assert found == ["a.JPG", "b.png"]

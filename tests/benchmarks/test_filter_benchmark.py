@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import filter as filter_benchmark
-from benchmarks import photos as photos_benchmark
+from benchmarks import images as benchmark_images
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks/filter.py"
 
@@ -46,27 +46,27 @@ def test_prints_and_writes_every_table(benchmark, tmp_path, capsys):
 
 
 def test_the_measured_filter_is_the_public_one(benchmark):
-    case, _ = next(benchmark.Photos(*photos_benchmark.load_photos(None)).rotation(2, 33, 5))
+    case, _ = next(benchmark.Images(*benchmark_images.load_images(None)).rotation(2, 33, 5))
     benchmark.run_native(case, 1)
     sigmas = benchmark.SIGMA_RGB, benchmark.sigma_xy(33)
     expected = benchmark.bilateral_filter(case.image, case.values, *sigmas)
     assert case.result.equal(expected)
 
 
-def test_what_is_compared_gets_the_same_photos(benchmark, monkeypatch, tmp_path):
-    monkeypatch.setattr(benchmark, "ROTATED_BYTES", 1)  # All photos take turns nevertheless.
+def test_what_is_compared_gets_the_same_images(benchmark, monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark, "ROTATED_BYTES", 1)  # All images take turns nevertheless.
     for i in range(5):  # one more than are taken
         Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(tmp_path / f"{i}.jpg", quality=100)
-    photos = benchmark.Photos(*photos_benchmark.load_photos(tmp_path))
-    assert photos.source == "4 photos"
+    images = benchmark.Images(*benchmark_images.load_images(tmp_path))
+    assert images.source == "4 images"
     for count, expected in ((1, [0, 1, 2, 3, 0]), (2, [0, 2, 0, 2, 0])):
-        rotation = photos.rotation(count, 8, 1)
+        rotation = images.rotation(count, 8, 1)
         for first, (case, other) in zip(expected, rotation, strict=False):
             assert abs(case.image[0, 0] - 60 * first).max() <= 2  # of a JPEG
             assert other.image.equal(case.image)
             assert other.image.data_ptr() != case.image.data_ptr()
-    assert photos.typical([1.0, 20, 300, 4000, 3, 40, 500, 6000], count=1) == 1358.0
-    assert photos.typical([1.0, 20, 3, 40, 100, 60], count=2) == 21.5
+    assert images.typical([1.0, 20, 300, 4000, 3, 40, 500, 6000], count=1) == 1358.0
+    assert images.typical([1.0, 20, 3, 40, 100, 60], count=2) == 21.5
 
 
 def test_peak_memory_holds_the_result():

@@ -30,9 +30,9 @@ def run(tree, *options):
 
 
 def test_measures_everything_and_writes_it(bare_tree):
-    folder = bare_tree / "photos"
+    folder = bare_tree / "images"
     folder.mkdir()
-    Image.new("RGB", (40, 30), (200, 30, 90)).save(folder / "photo.png")
+    Image.new("RGB", (40, 30), (200, 30, 90)).save(folder / "image.webp")
     done, report = run(bare_tree, "--classes", "3", "--data", folder)
     assert done.returncode == 0, done.stderr
     assert report["setting"]["classes"] == 3 and report["setting"]["scale_factor"] == 0.5
@@ -50,9 +50,17 @@ def test_measures_everything_and_writes_it(bare_tree):
         assert name in done.stdout
 
 
-def test_a_folder_without_photos_is_refused(bare_tree):
+def test_a_folder_without_images_is_refused(bare_tree):
     done, _ = run(bare_tree, "--data", bare_tree / "benchmarks")
     assert done.returncode == 1 and "--data" in done.stderr
+
+
+def test_images_that_nothing_can_read_are_named(bare_tree):
+    absent = "raise ModuleNotFoundError(\"No module named 'mmseg'\", name='mmseg')"
+    (bare_tree / "mmseg.py").write_text(absent)
+    done, report = run(bare_tree, "--data", bare_tree)
+    assert done.returncode == 1 and report is None
+    assert "mmseg is not installed: leave it out" in done.stderr
 
 
 def test_times_nothing_where_the_filter_is_wrong(bare_tree):

@@ -23,7 +23,7 @@ def data_set(root, images):
     ids = [f"image {index}" for index in range(images)]
     (root / LISTS / "train_aug.txt").write_text("\n".join(ids))
     (root / LISTS / "val.txt").write_text("elsewhere\n")
-    (root / "JPEGImages/image 1.jpg").write_bytes(b"photo")
+    (root / "JPEGImages/image 1.jpg").write_bytes(b"image")
     return set(ids)
 
 
@@ -35,7 +35,7 @@ def test_parts_are_disjoint_and_what_remains_is_trained_on(tmp_path):
         hold_out(tmp_path / "all", out, part)
         train, val = ids_of(out, "train_aug"), ids_of(out, "val")
         assert len(val) == 100 and not train & val and train | val == ids
-        assert (out / "JPEGImages/image 1.jpg").read_bytes() == b"photo"
+        assert (out / "JPEGImages/image 1.jpg").read_bytes() == b"image"
         seen |= val
     assert len(seen) == 200
 

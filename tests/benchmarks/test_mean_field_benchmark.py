@@ -19,6 +19,6 @@ def test_prints_and_writes_the_table(tmp_path, capsys):
     assert [row[0] for row in report["tables"]["mean_field"]["rows"]] == list(times)
 
 
-def test_a_folder_without_photos_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match=f"--data {tmp_path} holds no photo"):
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match=f"--data {tmp_path} holds no image"):
         mean_field.main(["--data", str(tmp_path)])

@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import yaml
+from mmengine.config import Config
+
+from benchmarks import fill_tables
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
@@ -27,13 +30,23 @@ def test_every_config_is_listed_once_and_no_other():
 
 
 def test_the_metafile_says_of_configs_that_exist_what_the_docs_report():
-    readme = (CONFIGS / "README.md").read_text()
-    results = (ROOT / "docs" / "results.md").read_text()
-    measured = set(re.findall(r"^\| \[([\w-]+)\].* \| \d.* \|$", readme, re.MULTILINE))
-    assert {model["Name"] for model in models()} == measured
-    for model in models():
+    measured = dict(
+        row[0::3] for row in fill_tables.cells(fill_tables.RESULTS, "overview", "configs")
+    )
+    reported = {f"[{model['Name']}]({Path(model['Config']).name})": model for model in models()}
+    assert reported.keys() == measured.keys() - {"config"}
+    for link, model in reported.items():
         assert (ROOT / model["Config"]).is_file()
         assert Path(model["Config"]).stem == model["Name"]
-        miou = f"{model['Results']['Metrics']['mIoU']:.1f}"
-        assert re.search(rf"^\| \[{model['Name']}\].* \| {miou}\D.* \|$", readme, re.MULTILINE)
-        assert re.search(rf"^\| mIoU \|.* {miou}\D", results, re.MULTILINE)
+        assert re.match(rf"{model['Results']['Metrics']['mIoU']:.1f}\D", measured[link])
+
+
+def test_the_metafile_says_how_the_configs_train():
+    for model in models():
+        config = Config.fromfile(ROOT / model["Config"])
+        said = model["Metadata"]
+        assert said["Batch Size"] == config.train_dataloader.batch_size
+        assert said["Iterations"] == config.train_cfg.max_iters
+        assert said["Architecture"] == ["MobileNetV2", "DeepLabV3+"]
+        network = config.model.backbone.type, config.model.decode_head.type
+        assert network == ("MobileNetV2", "DepthwiseSeparableASPPHead")

@@ -1,6 +1,7 @@
 """The server of demo/web.py, over real requests, against the functions that it calls."""
 
 import base64
+import functools
 import http.client
 import io
 import json
@@ -18,8 +19,7 @@ import torch
 from PIL import ExifTags, Image
 
 from demo import web
-from mmseg_rloss.ops import Lattice, bilateral_filter
-from mmseg_rloss.ops.self_labels import soft_labels
+from mmseg_rloss.ops import bilateral_filter, soft_labels
 from mmseg_rloss.visualization import colour_pulls, overlay_labels, read_photo
 from tests.demo.browser import serve
 from tests.tools.network import CLASSES, PALETTE, write_network, write_photo
@@ -170,14 +170,15 @@ def test_answers_are_those_of_the_functions(url, folder, network):
         assert len(np.unique(found)) > 1, "the test needs several classes"
         assert np.array_equal(shown(answers[name]), overlay_labels(photo, found, palette)), name
 
-    affinities = Lattice.from_image(image, **SIGMAS)
     region, label = torch.ones(1, *SIZE), torch.from_numpy(labels)[None]
     probabilities = network.logits(photo).softmax(0)[None]
     tags = torch.tensor([[False, True, True]])  # the classes drawn
     even = torch.full_like(probabilities, 0.5)
-    check("agreed", soft_labels(even, region, affinities, label, tags)[0].argmax(0).numpy())
+    labels_of = functools.partial(soft_labels, **SIGMAS, scale_factor=1.0)
+    soft = labels_of(image, even, region, label, image_tags=tags)
+    check("agreed", soft[0].argmax(0).numpy())
     check("prediction", probabilities[0].argmax(0).numpy())
-    check("together", soft_labels(probabilities, region, affinities, label)[0].argmax(0).numpy())
+    check("together", labels_of(image, probabilities, region, label)[0].argmax(0).numpy())
 
 
 def test_answers_what_it_can_without_strokes_or_network(url, url_without_network, folder):

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_rloss import SelfLabelLoss, self_label_loss
+from mmseg_rloss import SelfLabelLoss, self_label_loss, soft_labels
 from mmseg_rloss.ops import Scene
 from mmseg_rloss.ops.lattice import Lattice
-from mmseg_rloss.ops.self_labels import soft_labels
 from tests.ops.affinities import SIGMAS, random_case
 
 TAGS = torch.tensor([[True, True, False], [True, True, True]])
@@ -97,15 +96,27 @@ def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags, clas
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("tags", [None, TAGS])
+@pytest.mark.parametrize("size, scale_factor", [((2, 3, 5, 6), 1), ((2, 3, 10, 8), 0.5)])
+def test_the_soft_labels_are_those_of_the_sums(size, scale_factor, tags):
+    case = random_case(*size)
+    case.label[0][case.label[0] == 2] = 255  # so that the tag decides
+    case.logits.requires_grad_()
+    maps = *case.maps, case.label.unsqueeze(1)
+    labels = soft_labels(*maps, **SIGMAS, scale_factor=scale_factor, image_tags=tags)
+    torch.testing.assert_close(labels, by_hand(case, scale_factor, tags), rtol=1e-6, atol=1e-9)
+    assert not labels.requires_grad
+    with pytest.raises(ValueError, match=r"image_tags must be \(N, K\)"):
+        soft_labels(*maps, **SIGMAS, scale_factor=scale_factor, image_tags=TAGS[:, :2])
+
+
 def test_scribbles_and_edges_settle_what_the_network_does_not_know():
     image = torch.full((1, 3, 8, 12), 40.0)
     image[..., 6:] = 200  # an edge
     label = torch.full((1, 8, 12), 255)
     label[0, 4, 1], label[0, 4, 10] = 0, 1
     unsure = torch.full((1, 3, 8, 12), 1 / 3)
-    labels = soft_labels(
-        unsure, torch.ones(1, 8, 12), Lattice.from_image(image, 10.0, 8.0), label.float()
-    )
+    labels = soft_labels(image, unsure, torch.ones(1, 8, 12), label.float(), 10.0, 8.0, 1.0)
     assert (labels[0, 0, :, :6] > 0.9).all() and (labels[0, 1, :, 6:] > 0.9).all()
 
 
@@ -119,9 +130,7 @@ def test_a_large_class_does_not_push_a_small_one_aside():
     hard[:, 0], hard[:, 1, 2, 2], hard[:, 0, 2, 2] = 12, 12, 0
     segmentation = (logits + hard).softmax(1)
     loss = self_label_loss(image, segmentation, torch.ones(1, 6, 6), label, 10.0, 1.0, 1.0)
-    labels_are_hard = soft_labels(
-        segmentation.detach(), torch.ones(1, 6, 6), Lattice.from_image(image, 10.0, 1.0), label
-    )
+    labels_are_hard = soft_labels(image, segmentation, torch.ones(1, 6, 6), label, 10.0, 1.0, 1.0)
     assert labels_are_hard.amax(1).min() > 0.99
     (gradient,) = torch.autograd.grad(loss, segmentation)
     pulls = [-gradient[0, k][labels_are_hard[0, k] > 0.5].sum() for k in (0, 1)]
