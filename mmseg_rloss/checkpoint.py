@@ -16,8 +16,8 @@ from mmseg.apis import init_model
 from torch import nn
 
 from .datasets.config_data import metainfo_of
+from .datasets.image import reason
 from .datasets.label_png import voc_palette
-from .datasets.photo import reason
 
 PREDICTING_PARTS = ("backbone", "neck", "decode_head")
 

@@ -16,8 +16,8 @@ from matplotlib.backend_bases import FigureCanvasBase
 from mmengine.config import Config
 
 from .datasets.file_check import listed
+from .datasets.image import reason
 from .datasets.label_png import UNLABELLED
-from .datasets.photo import reason
 
 NEEDS_PKG_RESOURCES = (
     "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
@@ -96,7 +96,7 @@ def read_network_config(path: str | Path, options: Mapping[str, Any] | None = No
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """The paths in order, without hidden ones such as macOS's ``._photo.jpg``."""
+    """The paths in order, without hidden ones such as macOS's ``._image.jpg``."""
     return sorted(path for path in paths if not path.name.startswith("."))
 
 

@@ -156,7 +156,7 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
         # On an empty one, MMEngine fails with a message of its own or waits for an image for ever.
         if ids and ids.is_file() and not read_id_list(ids):
             raise DatasetFilesError(
-                f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"
+                f"{ids} names no image. Write the ids into it, one a line, or name another ann_file"
             )
 
 

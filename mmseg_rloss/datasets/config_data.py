@@ -44,7 +44,7 @@ class LabelMaps(NamedTuple):
         labels, colours = read_label_png(self.path(name), self.ignore_index, self.reduce_zero_label)
         if size is not None and labels.shape != size:
             path = self.path(name)
-            raise ValueError(f"{path}: {labels.shape}, but its photo has {size} (height, width)")
+            raise ValueError(f"{path}: {labels.shape}, but its image has {size} (height, width)")
         if not self.label_map:
             return labels, colours
         mapping, mapped = np.arange(256, dtype=np.uint8), colours.copy()
@@ -81,7 +81,7 @@ def data_of(config: Config, split: str) -> ConfigData:
     folder = Path(dataset.data_prefix.get("img_path") or "")
     if isinstance(dataset, ScribbleDataset):
         found, problems = dataset.find_files(dataset.ids())
-        images = {name: photo for name, photo, _ in found}
+        images = {name: image for name, image, _ in found}
         ignore_index = dataset.ignore_index
     else:
         items = (Path(item["img_path"]) for item in dataset.load_data_list())

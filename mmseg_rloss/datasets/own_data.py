@@ -24,7 +24,7 @@ def check_training_files(dataset: Any) -> None:
         dataset: A data set of MMSeg, or a wrapper of such sets.
 
     Raises:
-        DatasetFilesError: It is a ValueError. A set names no photo, or files cannot be used.
+        DatasetFilesError: It is a ValueError. A set names no image, or files cannot be used.
     """
     for part in _sets(dataset):
         _check_not_empty(part)
@@ -80,7 +80,7 @@ def _check_not_empty(dataset: BaseSegDataset) -> None:
     if len(dataset) == 0:
         source = dataset.ann_file or dataset.data_prefix.get("img_path")
         raise DatasetFilesError(
-            f"{source} names no photo: the data set is empty. Write the ids into it, one a line, "
+            f"{source} names no image: the data set is empty. Write the ids into it, one a line, "
             "or name another ann_file"
         )
 

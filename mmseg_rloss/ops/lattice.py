@@ -36,8 +36,8 @@ class Lattice:
     ``exp(-|f_i - f_j|^2 / 2)`` of the features f, un-normalised, the self term included, in time
     linear in pixels and channels (Adams, Baek and Davis, "Fast High-Dimensional Filtering Using
     the Permutohedral Lattice", Eurographics 2010, section 3). As in the original, A is scaled by
-    ``1 / (1 + 2^-D)``; products come to 0.5 to 0.6 of the exact sums on photos, which
-    :func:`gaussian_filter_exact` computes.
+    ``1 / (1 + 2^-D)``; products come to 0.5 to 0.6 of the exact sums on natural images,
+    which :func:`gaussian_filter_exact` computes.
 
     Features may have any number of dimensions. With many, the lattice is close to the Gaussian as
     far as they are correlated; noise of its own in each of 100 bands leaves every pixel alone.

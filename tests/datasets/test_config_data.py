@@ -18,16 +18,16 @@ def config(dataset: dict, pipeline: list | None = None, **more: object) -> Confi
 
 @pytest.fixture
 def root(tmp_path):
-    for folder in ("photos/sub", "labels/sub"):
+    for folder in ("images/sub", "labels/sub"):
         (tmp_path / folder).mkdir(parents=True)
     for name in ("a", "sub/a"):
-        Image.new("RGB", (4, 3)).save(tmp_path / "photos" / f"{name}.png")
+        Image.new("RGB", (4, 3)).save(tmp_path / "images" / f"{name}.png")
         Image.fromarray(np.full((3, 4), 7, np.uint8)).save(tmp_path / "labels" / f"{name}.png")
     return tmp_path
 
 
 def own(root, kind, **arguments):
-    folders = dict(img_path="photos", seg_map_path="labels")
+    folders = dict(img_path="images", seg_map_path="labels")
     return dict(type=kind, data_root=str(root), data_prefix=folders, metainfo=CLASSES, **arguments)
 
 
@@ -42,8 +42,8 @@ def test_images_labels_classes_and_colours(root, kind, wrapped):
         dataset["dataset"]["datasets"] = [inner]
     data = data_of(config(dataset, loading), "train")
     assert {name: path.relative_to(root).as_posix() for name, path in data.images.items()} == {
-        "a": "photos/a.png",
-        "sub/a": "photos/sub/a.png",
+        "a": "images/a.png",
+        "sub/a": "images/sub/a.png",
     }
     labels, _ = data.maps.read("sub/a")
     assert (labels == 255).all(), "7 stands for unlabelled"

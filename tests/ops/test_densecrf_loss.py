@@ -14,14 +14,14 @@ from tests.ops.affinities import (
 )
 from tests.ops.affinities import random_case as case_with_logits
 from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 PARAMETERS = {"sigma_rgb": 15.0, "sigma_xy": 20.0, "scale_factor": 0.5}
 
 
 def random_case(batch=2, classes=3, height=10, width=12):
     torch.manual_seed(0)
-    image = photo(height, width, batch=batch)
+    image = natural_image(height, width, batch=batch)
     segmentation = torch.randn(batch, classes, height, width).softmax(1)
     return image, segmentation, (torch.rand(batch, height, width) < 0.8).to(torch.uint8)
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-NETWORK = ["config.py", "network.pth", "photo.jpg", "--out", "out"]
+NETWORK = ["config.py", "network.pth", "image.jpg", "--out", "out"]
 PATHS = {
     "browse_scribbles": ["set", "--out", "sheet.png"],
     "compare_losses": ["--config", "config.py", "--out", "out"],

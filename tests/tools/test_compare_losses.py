@@ -268,7 +268,7 @@ def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
     """Two images of one stem, and weights to begin with, which --resume would begin with again."""
     sample = tmp_path / "plants"
     write_data_set(sample, count=2)
-    for kind in ("photos", "labels"):
+    for kind in ("images", "labels"):
         for i in range(2):
             (sample / kind / f"{i}").mkdir()
             (sample / kind / f"{i}.png").rename(sample / kind / f"{i}" / "my plant.png")
@@ -277,7 +277,7 @@ def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
     config = training_config(sample, tmp_path / "work")
     metainfo = dict(classes=("ground", "leaf", "fruit"), palette=[[0, 0, 0], [1, 2, 3], [4, 5, 6]])
     own = dict(type="ScribbleDataset", data_root=str(sample), metainfo=metainfo)
-    folders = dict(img_path="photos", seg_map_path="labels")
+    folders = dict(img_path="images", seg_map_path="labels")
     config["train_dataloader"]["dataset"] = dict(own, data_prefix=folders, pipeline=PIPELINE)
     config["val_dataloader"] = dict(
         batch_size=1,
@@ -285,7 +285,7 @@ def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
         dataset=dict(
             own,
             labels="mask",
-            data_prefix=dict(img_path="photos"),
+            data_prefix=dict(img_path="images"),
             pipeline=[*LOADING, dict(type="PackSegInputs")],
         ),
     )

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmseg_rloss.datasets import DatasetFilesError
 from tests.engine.training import training_config, write_config, write_data_set
 from tests.ports import free_port
-from tests.tools.network import write_network, write_photo
+from tests.tools.network import write_image, write_network
 from tools.mmseg_tool import (
     distribute_on_cpu,
     leave_process_group,
@@ -280,7 +280,7 @@ def test_a_test_of_another_network_is_refused(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_a_list_without_a_photo_is_told(tmp_path):
+def test_a_list_without_an_image_is_told(tmp_path):
     for name in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
         (tmp_path / name).mkdir()
     lists = tmp_path / "ImageSets" / "Segmentation"
@@ -291,14 +291,14 @@ def test_a_list_without_a_photo_is_told(tmp_path):
         dict(type="BaseSegDataset", data_root=str(lists), ann_file="train_aug.txt"),
     ):
         config = Config(dict(train_dataloader=dict(dataset=dataset)))
-        with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
+        with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no image.*one a line"):
             look_for_data(config, ("train_dataloader",))
 
 
 def test_predictions_that_would_share_a_file_are_refused(tmp_path):
     for name in ("a/x.png", "b/x.png", "y.png"):
         for folder in ("images", "masks"):
-            write_photo(tmp_path / folder / name)
+            write_image(tmp_path / folder / name)
     network = write_network(tmp_path)
     config = Config.fromfile(network.config)
     config.test_dataloader = dict(

@@ -143,15 +143,15 @@ def test_a_right_prediction_is_drawn_as_the_mask_is_and_leaves_the_background_cl
     assert train_sample.draw(Path("evaluation"), config).is_file()
     (figure,) = figures
     assert [axis.get_title() for axis in figure.axes] == [
-        "photo",
+        "image",
         "scribbles",
         "prediction",
         "mask",
     ]
-    photo, _, predicted, masked = (axis.images[0].get_array() for axis in figure.axes)
+    image, _, predicted, masked = (axis.images[0].get_array() for axis in figure.axes)
     assert np.array_equal(predicted, masked)
-    assert np.array_equal(masked[mask == 0], photo[mask == 0])
-    assert not np.array_equal(masked[mask != 0], photo[mask != 0])
+    assert np.array_equal(masked[mask == 0], image[mask == 0])
+    assert not np.array_equal(masked[mask != 0], image[mask != 0])
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == [config.classes[label] for label in np.unique(prediction)]
 

@@ -1,6 +1,6 @@
 """Convert what an annotation tool has exported into the folders of ScribbleDataset.
 
-    python tools/dataset_converters/scribbles.py labelme annotations/ --images photos/ \\
+    python tools/dataset_converters/scribbles.py labelme annotations/ --images images/ \\
         --out data/plants
 
 writes data/plants/images, scribbles, train.txt and classes.txt, and prints the classes and their
@@ -41,9 +41,9 @@ from mmseg_rloss.datasets.converters import (
     draw_marks,
 )
 from mmseg_rloss.datasets.file_check import doubt_about, listed
+from mmseg_rloss.datasets.image import image_size, reason
 from mmseg_rloss.datasets.image_folder import files_by_id, id_in
 from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette, write_label_png
-from mmseg_rloss.datasets.photo import photo_size, reason
 from mmseg_rloss.datasets.scribble_dataset import ScribbleDataset
 from mmseg_rloss.datasets.scribbles import STROKE_WIDTH
 
@@ -186,7 +186,7 @@ class Conversion:
         if self._images is None:
             raise FormatError("--images names the folder of the images")
         name, file = self._images.find(annotation.image)
-        return name, file, photo_size(file, LoadImageFromFile())
+        return name, file, image_size(file, LoadImageFromFile())
 
     def write(self, out: Path) -> None:
         """Write the data set, unless something is wrong and no part of it was asked for."""
@@ -196,7 +196,7 @@ class Conversion:
             label_path.parent.mkdir(parents=True, exist_ok=True)
             write_label_png(labels, label_path, self._palette)
             suffix = image.suffix if isinstance(image, Path) else ".png"
-            self._write_image(image, out / ScribbleDataset.PHOTO_FOLDER / f"{name}{suffix}")
+            self._write_image(image, out / ScribbleDataset.IMAGE_FOLDER / f"{name}{suffix}")
         self.report()
         if self.problems and not self._args.partial:
             raise SystemExit(

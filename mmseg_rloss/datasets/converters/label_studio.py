@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import numpy as np
 
-from ..id_list import PHOTO_SUFFIXES
+from ..id_list import IMAGE_SUFFIXES
 from .files import read_json, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options, as_points
 from .png import opened
@@ -140,7 +140,7 @@ def annotation(task: dict[str, Any]) -> Annotation:
 def image_of(task: dict[str, Any]) -> str:
     """The name of the file that was uploaded, or its path in the local storage."""
     data = task.get("data") or {  # JSON-MIN has them among other texts
-        key: value for key, value in task.items() if str(value).lower().endswith(PHOTO_SUFFIXES)
+        key: value for key, value in task.items() if str(value).lower().endswith(IMAGE_SUFFIXES)
     }
     texts = [value for value in data.values() if isinstance(value, str)]
     if not texts:

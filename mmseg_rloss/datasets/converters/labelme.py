@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..photo import reason
+from ..image import reason
 from .files import read_json, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options, as_points
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..image import check_regular, reason
 from ..label_png import UNLABELLED, check_label, labels_of
-from ..photo import check_regular, reason
 from .files import read_palette, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options
 

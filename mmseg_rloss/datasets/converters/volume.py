@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..photo import reason
+from ..image import reason
 from .files import sources
 from .marks import Annotation, Export, FormatError, Item, Options
 from .png import marks_of_labels, unlabelled_value

@@ -10,7 +10,7 @@ from mmseg.registry import TRANSFORMS
 
 from ..label_png import UNLABELLED, check_label
 
-# The map's value on the photo. Neither a label that transforms fill in (0, 254, 255, a class) nor
+# The map's value on the image. Neither a label that transforms fill in (0, 254, 255, a class) nor
 # one they swap (RandomFlip's swap_seg_labels), so that whatever differs from it is outside.
 INSIDE = 200
 OUTSIDE = 255
@@ -20,7 +20,7 @@ OUTSIDE = 255
 class LoadRegionOfInterest(BaseTransform):
     """Add the region of interest, which MMSeg's transforms then move like the label map.
 
-    It starts as the whole image. What a transform adds around or inside the photo is outside.
+    It starts as the whole image. What a transform adds around or inside the image is outside.
     Goes right after LoadAnnotations, whose label map it checks; PackScribbleInputs packs the
     result.
 
@@ -36,7 +36,7 @@ class LoadRegionOfInterest(BaseTransform):
 
     Added keys:
 
-    - gt_roi_map: (H, W) uint8, ``INSIDE`` on the photo
+    - gt_roi_map: (H, W) uint8, ``INSIDE`` on the image
 
     Modified keys:
 
@@ -74,7 +74,7 @@ class LoadRegionOfInterest(BaseTransform):
     def _checked_labels(self, results: dict) -> np.ndarray:
         labels, size = results["gt_seg_map"], results["img"].shape[:2]
         name = results.get("seg_map_path", "gt_seg_map")
-        photo = f"its photo {results.get('img_path', '')}".rstrip()
+        image = f"its image {results.get('img_path', '')}".rstrip()
         if labels.ndim != 2:
             raise ValueError(
                 f"{name}: the label map is {labels.shape}, but must be (H, W): a label for each "
@@ -82,7 +82,7 @@ class LoadRegionOfInterest(BaseTransform):
             )
         if labels.shape != size:
             raise ValueError(
-                f"{name}: the label map is {labels.shape}, but {photo} {size} (height, width). "
+                f"{name}: the label map is {labels.shape}, but {image} {size} (height, width). "
                 "LoadRegionOfInterest goes right after LoadAnnotations, before any transform"
             )
         if self.ignore_index != UNLABELLED:

@@ -67,7 +67,7 @@ class ProvideImagesHook(Hook):
             check_evaluation_files(validation)
         if losses and padding:
             print_log(
-                f"The padding of {', '.join(padding)} passes for photo in {type_names(losses)}. "
+                f"The padding of {', '.join(padding)} counts as image in {type_names(losses)}. "
                 "Add dict(type='LoadRegionOfInterest') after LoadAnnotations and replace "
                 "PackSegInputs by dict(type='PackScribbleInputs') in the training pipeline.",
                 logger="current",

@@ -44,7 +44,7 @@ from tests.tools.dataset_converters.exports import (
     shape,
     write,
 )
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 from tools.dataset_converters import scribbles
 
 
@@ -52,7 +52,7 @@ from tools.dataset_converters import scribbles
 def images(tmp_path) -> Path:
     """Two images, of which one is annotated."""
     for name in (f"{ID}.jpg", "other.tif"):
-        write_photo(tmp_path / "images" / name, SIZE)
+        write_image(tmp_path / "images" / name, SIZE)
     return tmp_path / "images"
 
 
@@ -85,14 +85,14 @@ def train_on(out: Path, num_classes: int) -> None:
 def check(out: Path, expected: np.ndarray, palette: list | None = None) -> None:
     """See that ScribbleDataset reads the one image with the labels expected."""
     classes = str(out / "classes.txt")
-    photos = ScribbleDataset(
+    images = ScribbleDataset(
         out,
         metainfo=dict(classes=classes),
         ann_file="train.txt",
         pipeline=[dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")],
     )
-    assert list(photos.metainfo["classes"]) == CLASSES
-    (item,) = photos
+    assert list(images.metainfo["classes"]) == CLASSES
+    (item,) = images
     assert np.array_equal(item["gt_seg_map"], expected)
     assert Path(item["img_path"]).stem == Path(item["seg_map_path"]).stem
     with Image.open(item["seg_map_path"]) as image:
@@ -296,7 +296,7 @@ def test_a_dry_run_counts_and_a_second_run_does_nothing(tmp_path, images, capsys
 
 def test_an_image_is_the_one_of_its_path_before_others_of_its_name(tmp_path):
     for name in ("a.png", "sub/a.png", "x/b.png", "y/b.png"):
-        write_photo(tmp_path / "images" / name, SIZE)
+        write_image(tmp_path / "images" / name, SIZE)
     drawn = labelme(shape("ground", "points", [[3, 4], [29.9, 19.9], [-5, 99]]))
     write(tmp_path / "json" / "a.json", drawn | dict(imagePath="a.png"))
     write(tmp_path / "json" / "b.json", drawn | dict(imagePath="b.png"))
@@ -351,7 +351,7 @@ def test_documents_that_hold_something_else_are_told_without_a_traceback(tmp_pat
 
 def test_every_nth_image_is_to_validate_on(tmp_path):
     for i in range(5):
-        write_photo(tmp_path / "images" / f"{i}.png", SIZE)
+        write_image(tmp_path / "images" / f"{i}.png", SIZE)
         drawn = labelme(shape("ground", "line", LINE)) | dict(imagePath=f"{i}.png")
         write(tmp_path / "json" / f"{i}.json", drawn)
     out = convert("labelme", tmp_path / "json", "--val-every", 2)
