@@ -140,7 +140,7 @@ class Demo:
         Returns:
             'pulls', heat maps by class, and the overlays 'agreed' of strokes and image,
             'prediction' of the network, and 'together' of all three; uint8 (H, W, 3), RGB. An
-            overlay is None where strokes or network lack.
+            overlay is None where there are no strokes or no network.
         """
         tensor = torch.from_numpy(image).permute(2, 0, 1).float()  # (3, H, W)
         drawn = np.unique(labels[labels != UNLABELLED])
@@ -197,7 +197,7 @@ def decode_image(data: bytes) -> np.ndarray:
     """Read the bytes of an image file: uint8 (H, W, 3), RGB, of MAX_SIDE pixels at most.
 
     Raises:
-        OSError: They are no image.
+        OSError: They are not an image.
         ValueError: It is too large.
     """
     check_size(data)
@@ -237,7 +237,7 @@ def draw_strokes(strokes: Any, size: tuple[int, int], classes: list[str]) -> np.
     """The label map, uint8 (H, W), of strokes as the page sends them, later ones over earlier ones.
 
     Raises:
-        ValueError: They are none.
+        ValueError: A label, a width or a point is not one that the page would send.
     """
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for stroke in strokes:
@@ -332,7 +332,7 @@ class PageHandler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
-            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the request tells no length")
+            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the request has no length")
         if int(length) > MAX_BYTES:
             raise RequestError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -415,7 +415,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if args.classes and args.checkpoint:
         parser.error("argument --classes: the classes of a network are its checkpoint's")
     if args.images != IMAGES and not args.images.is_dir():
-        parser.error(f"argument --images: {args.images} is no folder")
+        parser.error(f"argument --images: {args.images} is not a folder")
     if args.config == CONFIG and not args.classes and not args.checkpoint and is_whole(CHECKPOINT):
         args.checkpoint = CHECKPOINT
     return args

@@ -33,7 +33,7 @@ def output_folder(text: str) -> Path:
     """
     path = output_file(text)
     if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path} is there, and is no folder")
+        raise argparse.ArgumentTypeError(f"{path} exists and is not a folder")
     if path.exists() and not os.access(path, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(f"{path} may not be written to")
     return path
@@ -68,7 +68,7 @@ def output_file(text: str) -> Path:
             )
         if part != path and part.exists():
             if not part.is_dir():
-                raise argparse.ArgumentTypeError(f"{part} is there, and is no folder")
+                raise argparse.ArgumentTypeError(f"{part} exists and is not a folder")
             if not os.access(part, os.W_OK | os.X_OK):
                 raise argparse.ArgumentTypeError(f"{part} may not be written to")
             break
@@ -76,7 +76,7 @@ def output_file(text: str) -> Path:
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config, with changes; end the tool if it is none."""
+    """Read a config, with changes; end the tool if it cannot be read."""
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(options or {})
@@ -88,10 +88,10 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 
 def read_network_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read the config of a network, with changes; end the tool if it is none."""
+    """Read the config of a network, with changes; end the tool if it is not one."""
     config = read_config(path, options)
     if "model" not in config:
-        raise SystemExit(f"{path} is no config of a network: it has no model")
+        raise SystemExit(f"{path} is not a config of a network: it has no model")
     return config
 
 

@@ -298,7 +298,7 @@ def title_and_folder(text: str) -> tuple[str, Path]:
     if not separator:
         raise argparse.ArgumentTypeError(f"must be TITLE=FOLDER, got {text}")
     if not Path(folder).is_dir():
-        raise argparse.ArgumentTypeError(f"{folder} is no folder")
+        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
     return title, Path(folder)
 
 

@@ -185,7 +185,7 @@ class SavedScores:
                 raise TypeError("its numbers are complex")
             return scores.float()
         except Exception as error:  # NumPy parses the header as Python, and has all its errors.
-            raise ValueError(f"{file} is no score map ({reason(error)})") from error
+            raise ValueError(f"{file} is not a score map ({reason(error)})") from error
 
 
 def names_of(count: int) -> list[str]:

@@ -19,7 +19,7 @@ LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_d
 
 
 class LabelMaps(NamedTuple):
-    """A folder of label maps, and how they are to be read."""
+    """A folder of label maps, and how to read them."""
 
     folder: Path
     suffix: str = ".png"
@@ -73,7 +73,7 @@ def data_of(config: Config, split: str) -> ConfigData:
         split: 'train', 'val' or 'test'.
 
     Raises:
-        ValueError: The config has no such data set, or it is none of images and label maps.
+        ValueError: The config has no such data set, or it is not one of images and label maps.
         DatasetNotFoundError: Its folders are not there.
     """
     given = inner_dataset(config, split)
@@ -124,7 +124,7 @@ def type_of(dataset: ConfigDict) -> type:
     init_default_scope("mmseg")
     kind = dataset["type"] if isinstance(dataset["type"], type) else DATASETS.get(dataset["type"])
     if kind is None:
-        raise ValueError(f"{dataset['type']} is no data set that is registered")
+        raise ValueError(f"{dataset['type']} is not a registered data set")
     return kind
 
 
@@ -143,15 +143,15 @@ def inner_dataset(config: Config, split: str) -> ConfigDict:
 
 
 def build_unread(dataset: ConfigDict) -> BaseSegDataset:
-    """Build a data set that looks at no file yet.
+    """Build a data set without looking at its files.
 
     Raises:
-        ValueError: It is none of images and label maps.
+        ValueError: It is not one of images and label maps.
     """
     init_default_scope("mmseg")
     built = DATASETS.build(dict(copy.deepcopy(dataset), pipeline=[], lazy_init=True))
     if not isinstance(built, BaseSegDataset):
-        raise ValueError(f"{type(built).__name__} is no data set of images and label maps")
+        raise ValueError(f"{type(built).__name__} is not a data set of images and label maps")
     return built
 
 

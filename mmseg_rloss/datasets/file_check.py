@@ -24,12 +24,12 @@ class DatasetFilesError(ValueError):
 
 
 class Finding(NamedTuple):
-    """What is to be told of an image and its label map."""
+    """What there is to report about an image and its label map."""
 
     label_path: Path
     problem: str | None = None
     pixels: np.ndarray = np.zeros(256, np.int64)  # of each label, as the file has them
-    unknown: int | None = None  # a label of the file that is no class
+    unknown: int | None = None  # a label of the file that has no class
 
 
 def check_files(
@@ -48,7 +48,7 @@ def check_files(
 
     Args:
         pairs: the paths of each image and its label map.
-        num_classes: labels from there on are none.
+        num_classes: labels from this number on have no class.
         scribbles: whether most pixels should be unlabelled.
         ignore_index: what stands for unlabelled in the label maps.
         reduce_zero_label: whether 0 does, and the classes count from 1.
@@ -179,6 +179,6 @@ def inspect_pair(
     unknown = np.flatnonzero(pixels * ((classes >= num_classes) & (classes != UNLABELLED)))
     if len(unknown):
         label = unknown[-1].item()
-        text = f"{label_path}: label {label}, which is none of the {num_classes} classes"
+        text = f"{label_path}: label {label}, which is not one of the {num_classes} classes"
         return found(text, unknown=label)
     return found(pixels=pixels)

@@ -26,7 +26,7 @@ def read_id_list(path: str | Path) -> list[str]:
         list[str]: the ids, in order.
 
     Raises:
-        ValueError: it is no text, or a line pairs an image with the labels of another.
+        ValueError: it is not text, or a line pairs an image with the labels of another.
     """
     data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     try:

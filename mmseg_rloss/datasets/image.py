@@ -23,7 +23,7 @@ def read_image(path: str | Path) -> np.ndarray:
         np.ndarray: uint8 of shape (H, W, 3), RGB.
 
     Raises:
-        OSError: the file is missing, broke off, or is no image.
+        OSError: the file is missing, broke off, or is not an image.
     """
     return np.ascontiguousarray(_load(path, LoadImageFromFile())[..., ::-1])
 
@@ -34,13 +34,13 @@ def shown(name: str) -> str:
 
 
 def image_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:
-    """Height and width of an image as the loader of a pipeline makes it; most headers tell them.
+    """Height and width of an image as a pipeline's loader makes it, by the header if that will do.
 
     Raises:
         OSError: as :func:`read_image`.
     """
     _check_whole(path)
-    # Pillow tells another size of a turned image, and cannot open all that OpenCV can.
+    # Pillow gives another size for a turned image, and cannot open all that OpenCV can.
     with contextlib.suppress(Exception), Image.open(path) as image:
         if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
             return image.height, image.width
@@ -62,16 +62,16 @@ def _check_whole(path: str | Path) -> None:
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse what is no file: to open a pipe would wait for ever.
+    """Refuse what is not a file: opening a pipe would wait for ever.
 
     Raises:
         FileNotFoundError: nothing is there.
-        OSError: it is something else than a file.
+        OSError: it is something other than a file.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: missing (No such file or directory)")
     if not Path(path).is_file():
-        raise OSError(f"{path}: no file, but a folder, a pipe or a device")
+        raise OSError(f"{path}: not a file, but a folder, a pipe or a device")
 
 
 def ends_early(path: str | Path) -> bool:

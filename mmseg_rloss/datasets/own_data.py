@@ -1,4 +1,4 @@
-"""Looks at the files of data sets of one's own, as ScribbleDataset looks at its own."""
+"""Checks the files of custom data sets, as ScribbleDataset checks its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def has_scribbles(dataset: Any) -> bool:
 def check_evaluation_files(loop: Any) -> None:
     """Look at the files of a set to evaluate on, unless it is one of MMSeg's public ones.
 
-    MMSeg's metrics count predictions where labels are no class, and fail without a name where they
+    MMSeg's metrics count predictions where labels have no class, and fail without a name where they
     have another size.
 
     Args:

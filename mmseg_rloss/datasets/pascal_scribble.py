@@ -54,7 +54,7 @@ class PascalScribbleDataset(ScribbleDataset):
         DatasetNotFoundError: the root, a folder or the id list is missing.
         TypeError: an argument is of another type.
         DatasetFilesError: files of the split are missing, unreadable, truncated, of unequal size
-            or hold labels that are none of VOC's.
+            or hold labels other than VOC's.
         ValueError: a transform of the pipeline would invent labels.
     """
 
@@ -92,7 +92,7 @@ class PascalScribbleDataset(ScribbleDataset):
         """Where the chosen ones of VOC's classes go.
 
         Raises:
-            ValueError: Some are none of VOC's.
+            ValueError: Some are not VOC's.
         """
         others = [name for name in new_classes or () if name not in cls.METAINFO["classes"]]
         if others:

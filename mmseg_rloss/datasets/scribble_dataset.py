@@ -1,4 +1,4 @@
-"""Scribbles for classes of one's own, in folders of any names."""
+"""Scribbles for custom classes, in folders of any names."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ScribbleDataset(BaseSegDataset):
         DatasetNotFoundError: the root, a folder or the id list is missing.
         TypeError: an argument is of another type.
         DatasetFilesError: files are missing, unreadable, truncated, of unequal size, share an id or
-            hold labels that are no class. All of them are named.
+            hold labels of no class. All of them are named.
         ValueError: no classes are named, or a transform of the pipeline would invent labels.
     """
 
@@ -178,7 +178,7 @@ class ScribbleDataset(BaseSegDataset):
         """Those of the list, or else of all label maps.
 
         Raises:
-            DatasetFilesError: The list is none.
+            DatasetFilesError: The list cannot be read.
         """
         if not self.ann_file:
             return ids_by_suffix(Path(self.data_prefix["seg_map_path"]), self.seg_map_suffix)

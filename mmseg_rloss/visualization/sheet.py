@@ -79,7 +79,7 @@ def _relative_height(pictures: Mapping[str, np.ndarray]) -> float:
 
 
 def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
-    """The names of labels, by label; "label N" of those that are no class."""
+    """The names of labels, by label; "label N" for those of no class."""
     return {label: classes[label] if label < len(classes) else f"label {label}" for label in labels}
 
 

@@ -1,4 +1,4 @@
-"""What a config tells of its data, whichever kind of data set it has."""
+"""What a config says of its data, whichever kind of data set it has."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_chosen_classes_of_voc_are_numbered_as_the_network_numbers_them(root):
     assert metainfo_of(voc)[1].tolist() == data.palette.tolist()
 
 
-def test_classes_are_told_without_the_data():
+def test_classes_are_reported_without_the_data():
     classes, palette = metainfo_of(config(own("nowhere", "ScribbleDataset")))
     assert (classes, palette.tolist()) == (CLASSES["classes"], CLASSES["palette"])
     assert metainfo_of(Config(dict())) is None

@@ -47,7 +47,7 @@ def test_an_empty_list_is_empty(tmp_path):
         ("a\n".encode("utf-16"), "not a list in UTF-8"),
     ],
 )
-def test_what_is_no_such_list_is_named(tmp_path, text, message):
+def test_what_is_not_such_a_list_is_named(tmp_path, text, message):
     (tmp_path / "list.txt").write_bytes(text)
     with pytest.raises(ValueError, match=rf"list\.txt: .*{message}"):
         read_id_list(tmp_path / "list.txt")

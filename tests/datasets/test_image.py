@@ -52,7 +52,7 @@ def test_16_bits_are_scaled_not_clipped(tmp_path, channels):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp"])
 @pytest.mark.parametrize("kept", [0, 0.5, 0.98])
-def test_a_file_that_broke_off_is_no_image(tmp_path, suffix, kept):
+def test_a_file_that_broke_off_is_not_an_image(tmp_path, suffix, kept):
     path = tmp_path / f"image.{suffix}"
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
     Image.fromarray(noise).save(path)
@@ -84,10 +84,10 @@ def test_bytes_of_the_camera_after_the_end_do_no_harm(tmp_path):
     assert np.array_equal(read_image(path), expected)
 
 
-def test_what_is_no_file_is_refused_instead_of_waited_for(tmp_path):
+def test_what_is_not_a_file_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "circle.jpg").symlink_to(tmp_path / "circle.jpg")
-    with pytest.raises(OSError, match=r"pipe\.jpg: no file"):
+    with pytest.raises(OSError, match=r"pipe\.jpg: not a file"):
         read_image(tmp_path / "pipe.jpg")
     with pytest.raises(FileNotFoundError, match=r"circle\.jpg: missing"):
         read_image(tmp_path / "circle.jpg")

@@ -1,4 +1,4 @@
-"""What is told of the files of data sets of one's own before they are evaluated on."""
+"""The checks of custom data sets' files before an evaluation."""
 
 from types import SimpleNamespace
 
@@ -51,7 +51,7 @@ def mask(*labels, size=(9, 12)):
 
 
 class Plants(BaseSegDataset):
-    """A class of one's own, as MMSeg's documentation tells to write it."""
+    """A class of one's own, as MMSeg's documentation has it."""
 
     METAINFO = CLASSES
 
@@ -62,7 +62,7 @@ class Plants(BaseSegDataset):
     [
         (mask(1, size=(9, 13)), r"0\.png: \(13, 9\) pixels, its image 0\.jpg has \(12, 9\)"),
         (np.zeros((9, 12, 3), np.uint8), r"0\.png: 3 channels"),
-        (mask(1, 3), r"0\.png: label 3, which is none of the 3 classes"),
+        (mask(1, 3), r"0\.png: label 3, which is not one of the 3 classes"),
     ],
 )
 def test_masks_that_cannot_be_evaluated_on_are_named(tmp_path, kind, labels, told):
@@ -106,7 +106,7 @@ def test_an_empty_set_is_refused_by_the_name_of_its_list(tmp_path):
 
 @pytest.fixture
 def config(tmp_path):
-    """A training whose masks for validation and test have a label that is no class."""
+    """A training whose masks for validation and test have a label that is not a class."""
     write_data_set(tmp_path / "set", count=2)
     config = training_config(tmp_path / "set", tmp_path / "work")
     own_set(tmp_path, mask(3))
@@ -126,12 +126,12 @@ def config(tmp_path):
 
 
 def test_a_training_begins_with_masks_that_it_can_be_validated_on(config):
-    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is none"):
+    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is not one of"):
         train(config)
 
 
 def test_a_test_begins_with_masks_that_fit(config):
     training = ("optim_wrapper", "train", "val")
     config = {name: value for name, value in config.items() if not name.startswith(training)}
-    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is none"):
+    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is not one of"):
         Runner.from_cfg(config).test()

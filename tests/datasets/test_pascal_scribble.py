@@ -176,7 +176,7 @@ def test_reports_labels_that_hold_colours(root):
         PascalScribbleDataset(root)
 
 
-def test_reports_files_that_are_no_pictures(root):
+def test_reports_files_that_are_not_pictures(root):
     name = IDS["train"][0]
     (root / "pascal_2012_scribble" / f"{name}.png").write_bytes(b"not a picture")
     with pytest.raises(DatasetFilesError, match=rf"{name}\.png: unreadable"):
@@ -232,7 +232,7 @@ def test_truncated_files_are_named(root):
 
 
 @pytest.mark.parametrize("label", [21, 254])
-def test_labels_that_are_no_class_are_named(root, label):
+def test_labels_that_are_of_no_class_are_named(root, label):
     write_labels(root, "pascal_2012_scribble", IDS["train"][0], np.full((9, 12), label))
     with pytest.raises(DatasetFilesError, match=f"{IDS['train'][0]}.png: label {label}, "):
         PascalScribbleDataset(root)
@@ -292,13 +292,13 @@ def test_reads_another_list_and_other_folders(root):
         )
 
 
-def test_an_empty_list_is_told(root):
+def test_an_empty_list_is_reported(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n")
     with pytest.warns(UserWarning, match=r"train_aug\.txt names no image"):
         assert len(PascalScribbleDataset(root)) == 0
 
 
-def test_images_that_a_list_repeats_are_told(root):
+def test_images_that_a_list_repeats_are_reported(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join(IDS["train"] * 2))
     with pytest.warns(UserWarning, match=rf"2 images more than once.*{IDS['train'][0]}"):
         assert len(PascalScribbleDataset(root)) == 4
@@ -311,7 +311,7 @@ def test_label_maps_that_are_jpegs_are_refused(root):
         PascalScribbleDataset(root)
 
 
-def test_a_list_that_is_no_text_is_named(root):
+def test_a_list_that_is_not_text_is_named(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_bytes(b"\xff\xfea\x00")
     with pytest.raises(DatasetFilesError, match=r"train_aug\.txt: not a list in UTF-8"):
         PascalScribbleDataset(root)

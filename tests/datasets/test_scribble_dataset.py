@@ -97,7 +97,7 @@ def test_classes_must_be_named(root, metainfo):
         dataset(root, metainfo=metainfo)
 
 
-def test_all_that_is_wrong_is_told_by_name_at_once(root):
+def test_all_that_is_wrong_is_reported_by_name_at_once(root):
     write(root / "images" / "old.png", np.zeros((9, 12, 3), np.uint8))
     (root / "images" / "v1.5.PNG").unlink()
     write(root / "scribbles" / "my image.png", np.full((9, 12), 3, np.uint8))
@@ -109,7 +109,7 @@ def test_all_that_is_wrong_is_told_by_name_at_once(root):
     for part in (
         f"{root}/images/old.jpeg and {root}/images/old.png would share the labels of 'old'",
         f"{root}/images/v1.5.jpg: missing, and so are .bmp, .jpeg, .png, .tif, .tiff, .webp",
-        "my image.png: label 3, which is none of the 3 classes",
+        "my image.png: label 3, which is not one of the 3 classes",
         "scan.v2.final.png: 3 channels",
     ):
         assert part in message
@@ -150,7 +150,7 @@ def test_what_lacks_is_named(root):
         dataset(root / "nowhere")
 
 
-def test_an_empty_folder_is_told(tmp_path):
+def test_an_empty_folder_is_reported(tmp_path):
     for name in ("images", "scribbles"):
         (tmp_path / name).mkdir()
     with pytest.warns(UserWarning, match="scribbles names no image: the data set is empty"):

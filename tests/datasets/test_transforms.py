@@ -515,7 +515,7 @@ def test_a_kept_image_must_be_packed():
         run([KEEP, dict(type="RandomCrop", crop_size=(8, 8)), PACK], sample((9, 12), 1))
 
 
-def test_distorted_colours_are_told_unless_the_image_was_kept_before():
+def test_distorted_colours_are_reported_unless_the_image_was_kept_before():
     for pipeline, told in ([DISTORT], True), ([KEEP, DISTORT], False), ([DISTORT, KEEP], True):
         traps = traps_of_pipelines(tracked(after=pipeline))
         assert any("put dict(type='KeepImage') before it" in trap for trap in traps) == told
@@ -577,10 +577,10 @@ def test_own_labels_that_do_not_fit_are_named(tmp_path, labels, in_training, at_
         untracked_padding(ConcatDataset([images]))
 
 
-def test_own_labels_that_are_no_class_are_named(tmp_path):
+def test_own_labels_that_are_of_no_class_are_named(tmp_path):
     images = own_data(tmp_path, label_map(1, 3))
     told = TRANSFORMS.build(LOAD | dict(num_classes=3))
-    with pytest.raises(ValueError, match=r"0\.png: label 3, which is none of the 3 .*ignore_index"):
+    with pytest.raises(ValueError, match=r"0\.png: label 3, which is not one of .*ignore_index"):
         told(Compose(images.pipeline.transforms[:2])(images.get_data_info(0)))
     with pytest.raises(
         DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3 of LoadRegionOfInterest"

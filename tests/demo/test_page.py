@@ -125,7 +125,7 @@ def test_everything_is_done_with_the_keyboard(page, demo):
     assert not strokes_of(page)
 
 
-def test_a_file_is_opened_and_one_that_is_no_image_is_told(page, tmp_path):
+def test_a_file_is_opened_and_one_that_is_not_an_image_is_reported(page, tmp_path):
     write_image(tmp_path / "c.png", (30, 90))
     page.find("#file").send_keys(str(tmp_path / "c.png"))
     page.wait_for_answers()
@@ -164,7 +164,7 @@ def test_without_images_it_asks_for_a_file(browser, demo, tmp_path):
         assert "agreed" in pictures(browser)
 
 
-def test_a_server_that_has_gone_is_told(browser, demo):
+def test_a_server_that_has_gone_is_reported(browser, demo):
     with serve(demo) as url:
         browser.open(url)
     browser.find("#canvas").send_keys("  ")

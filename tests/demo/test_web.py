@@ -91,7 +91,7 @@ def ask(url, path: Path, given, **changes):
     return status, json.loads(answer)
 
 
-def test_tells_the_page_what_it_has(url, url_without_network, network):
+def test_sends_the_page_its_settings(url, url_without_network, network):
     status, page = request(url, "GET", "/")
     assert status == 200 and page == web.PAGE.read_bytes()
     settings = json.loads(request(url, "GET", "/settings")[1])
@@ -215,7 +215,7 @@ def test_strokes_may_leave_the_image_or_be_a_point(url, folder):
         (dict(strokes=[dict(label=0, width=2, points=[[1, 1]])]), "width .* odd, to 99, not 2"),
         (dict(strokes=[dict(label=0, width=101, points=[[1, 1]])]), "width .* not 101"),
         (dict(strokes=[dict(label=0, width=1, points=[["x"]])]), "points .* pairs of numbers"),
-        (dict(strokes=[dict(label=0, width=1, points=[[1, 1e9]])]), "no places in an image"),
+        (dict(strokes=[dict(label=0, width=1, points=[[1, 1e9]])]), "points that lie in no image"),
         (dict(strokes=[dict(label=0, width=1, points=[])]), "has no points"),
         (dict(strokes=[{}]), "not the page's .*label"),
         (dict(strokes=None), "not the page's"),
@@ -231,7 +231,7 @@ def test_answers_to_nonsense_say_what_is_wrong(url, folder, changes, told):
     assert re.search(told, answer["error"]), answer
 
 
-def test_files_that_are_no_images_are_refused(url):
+def test_files_that_are_not_images_are_refused(url):
     status, body = request(url, "POST", "/images", b"GIF89a and no more")
     assert status == 400 and b"unreadable" in body and b"tmp" not in body
     assert request(url, "POST", "/images", b"")[0] == 400
@@ -262,7 +262,7 @@ def test_nothing_else_is_served(url, path):
         assert status == 404 and "is not here" in json.loads(body)["error"]
 
 
-def test_a_failure_is_told_on_the_page_and_in_the_terminal(folder, capsys):
+def test_a_failure_is_reported_on_the_page_and_in_the_terminal(folder, capsys):
     demo = web.make_demo(web.parse_args([f"--images={folder / 'images'}", "--classes", "a"]))
     demo.palette = None
     with serve(demo) as url:
@@ -290,17 +290,17 @@ def test_the_command_serves_until_ctrl_c(folder, network):
         process.wait()
 
 
-def test_a_port_in_use_is_told(url, folder):
+def test_a_port_in_use_is_reported(url, folder):
     port = url.rpartition(":")[2]
     for taken in (port, "70000"):
         with pytest.raises(SystemExit, match=rf"Port {taken} of .* cannot .*another, by --port"):
             web.main([f"--images={folder / 'images'}", "--classes", "a", "--port", taken])
 
 
-def test_options_are_listed_and_those_that_do_not_fit_are_told(folder, network, tmp_path, capsys):
+def test_options_are_listed_and_wrong_ones_are_reported(folder, network, tmp_path, capsys):
     for arguments, told in [
         ([*options(folder, network), "--classes", "a"], "the classes of a network are its"),
-        ([f"--images={tmp_path / 'none'}"], "none is no folder"),
+        ([f"--images={tmp_path / 'none'}"], "none is not a folder"),
     ]:
         with pytest.raises(SystemExit):
             web.parse_args(arguments)

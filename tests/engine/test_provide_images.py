@@ -390,6 +390,6 @@ def test_images_may_require_a_gradient():
     assert batch["inputs"].grad.isfinite().all()
 
 
-def test_what_is_no_segmentor_is_refused():
+def test_what_is_not_a_segmentor_is_refused():
     with pytest.raises(TypeError, match="Conv2d does not"):
         provide_images(nn.Conv2d(3, 3, 1))

@@ -97,7 +97,7 @@ def test_normalized_value_and_gradient_are_those_of_the_sums(size, scale_factor)
 
 
 def test_normalized_energy_is_close_to_that_of_the_exact_gaussian():
-    """The lattice has half of the Gaussian's sums; a ratio does not tell."""
+    """The lattice has half of the Gaussian's sums; a ratio does not show it."""
     case = case_with_logits(2, 3, 12, 10)
     _, segmentation, region = case.maps
     exact = cut_share(segmentation, region, exact_affinities(case.image, **SIGMAS))

@@ -294,7 +294,7 @@ def test_an_empty_batch_stays_empty():
         (dict(gaussian_sigma_xy=torch.nan), ValueError, "gaussian_sigma_xy must be positive"),
     ],
 )
-def test_mistakes_are_told(change, error, message):
+def test_mistakes_are_reported(change, error, message):
     arguments = dict(image=torch.zeros(1, 3, 4, 5), probabilities=torch.full((1, 2, 4, 5), 0.5))
     with pytest.raises(error, match=message):
         dense_crf_inference(**arguments | change)

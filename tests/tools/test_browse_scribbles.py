@@ -27,7 +27,7 @@ def root(tmp_path) -> Path:
         mask[:, 10:20] = 12  # dog
         mask[:, 20:] = 255
         if name != "c":
-            scribbles[2, :25] = 12  # 10 wrong, 10 right, 5 beside what the mask tells
+            scribbles[2, :25] = 12  # 10 wrong, 10 right, 5 where the mask has no label
             write_label_png(mask, root / "SegmentationClassAug" / f"{name}.png")
         if name == "a":
             scribbles[4, :8] = 0
@@ -156,7 +156,7 @@ def test_a_class_has_one_colour_in_a_sheet(root, figures):
     assert [round(255 * value) for value in patches[-1].get_facecolor()[:3]] == dog.tolist()
 
 
-def test_label_maps_that_count_the_classes_differently_are_told(root, capsys, figures):
+def test_label_maps_that_count_the_classes_differently_are_reported(root, capsys, figures):
     (root / "masks").mkdir()
     palette = voc_palette()[[0, 12]]  # a network's, of the background and dogs
     write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png", palette)
@@ -185,7 +185,7 @@ def test_the_sheet_is_not_written_over_what_it_shows(root, file):
         (["--split", "val"], "lacks ImageSets"),
     ],
 )
-def test_tells_what_is_not_there(root, options, message):
+def test_names_what_is_not_there(root, options, message):
     with pytest.raises(SystemExit, match=message):
         browse(root, *options)
 
@@ -225,7 +225,7 @@ def damage(root: Path, kind: str) -> None:
         ("a mask of another size", r"SegmentationClassAug/b\.png: \(21, 30\)"),
         ("colours", r"pascal_2012_scribble/b\.png: RGB"),
         ("no picture", r"SegmentationClassAug/b\.png: unreadable"),
-        ("a pipe", r"pascal_2012_scribble/b\.png: no file"),
+        ("a pipe", r"pascal_2012_scribble/b\.png: not a file"),
         ("half an image", r"b\.jpg: truncated"),
         ("no image", r"b\.jpg: missing"),
     ],

@@ -68,7 +68,7 @@ def test_refines_by_the_dense_crf(network, tmp_path):
     check("--refine", "2", *options, iterations=2, bilateral_sigma_rgb=100)
 
 
-def test_a_segmentor_that_cannot_refine_is_told(network, tmp_path):
+def test_a_segmentor_that_cannot_refine_is_reported(network, tmp_path):
     write_image(tmp_path / "a.png")
     options = ["--refine", "--cfg-options", "model.type=DepthEstimator"]
     with pytest.raises(SystemExit, match=r"with EncoderDecoder and Cascade.*not with DepthEst"):
@@ -108,7 +108,7 @@ def test_images_are_not_written_over(network, tmp_path, images, out):
     assert (tmp_path / "masks" / "a.png").read_bytes() == before
 
 
-def test_a_broken_image_is_told_and_the_others_are_predicted(network, tmp_path):
+def test_a_broken_image_is_reported_and_the_others_are_predicted(network, tmp_path):
     write_image(tmp_path / "images" / "a.png")
     (tmp_path / "images" / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(SystemExit, match=r"left out: .*broken\.jpg"):
@@ -116,13 +116,13 @@ def test_a_broken_image_is_told_and_the_others_are_predicted(network, tmp_path):
     assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["a.png"]
 
 
-def test_a_folder_without_images_is_told(network, tmp_path):
+def test_a_folder_without_images_is_reported(network, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(SystemExit, match="No image"):
         run(network, tmp_path, tmp_path / "out")
 
 
-def test_images_that_would_share_a_mask_are_told(network, tmp_path):
+def test_images_that_would_share_a_mask_are_reported(network, tmp_path):
     for name in ("a.png", "a.bmp"):
         write_image(tmp_path / "images" / name)
     with pytest.raises(SystemExit, match=r"a\.bmp and .*a\.png would share a mask"):
@@ -184,7 +184,7 @@ def test_images_of_16_bits_and_turned_ones_look_as_the_network_sees_them(network
         assert Image.open(tmp_path / "out" / name).size == (20, 40)
 
 
-def test_a_checkpoint_of_another_network_is_told(network, tmp_path):
+def test_a_checkpoint_of_another_network_is_reported(network, tmp_path):
     write_image(tmp_path / "a.png")
     torch.save(dict(state_dict={}, meta=torch.load(network.checkpoint)["meta"]), tmp_path / "x.pth")
     with pytest.raises(SystemExit, match=r"x\.pth lacks .*25 of 25 of the backbone"):
@@ -207,10 +207,10 @@ def test_results_that_cannot_be_written_are_named_and_the_others_are(network, tm
         (None, "cannot be read as a config .*FileNotFoundError"),
         ("model = dict(", "cannot be read as a config .*SyntaxError"),
         ("1 / 0", "cannot be read as a config .*ZeroDivisionError"),
-        ("lr = 1", "is no config of a network"),
+        ("lr = 1", "is not a config of a network"),
     ],
 )
-def test_a_config_that_is_none_is_named(network, tmp_path, text, told):
+def test_a_file_that_is_not_a_config_is_named(network, tmp_path, text, told):
     write_image(tmp_path / "a.png")
     config = tmp_path / "other.py"
     if text:

@@ -109,7 +109,7 @@ def check_screen(text):
     assert not [part for part in for_the_file if part not in whole]
 
 
-def test_goes_on_after_ctrl_c_and_a_third_call_tells_the_same_without_training(checkout):
+def test_goes_on_after_ctrl_c_and_a_third_call_reports_the_same_without_training(checkout):
     iteration = interrupt(checkout)
     end = f"={iteration + 2}, val_interval={iteration + 2}"
     (checkout / train_sample.CONFIG).write_text(SHORT_CONFIG.replace("=2, val_interval=2", end))

@@ -230,7 +230,7 @@ def test_scores_of_another_size_are_refused(tmp_path):
         draw_saved(tmp_path)
 
 
-def test_absent_files_are_told(tmp_path, capsys):
+def test_absent_files_are_reported(tmp_path, capsys):
     with pytest.raises(SystemExit):
         visualize_densecrf.main(["config.py", "checkpoint.pth", str(tmp_path / "a.png")])
     assert f"no such image: {tmp_path}/a.png" in capsys.readouterr().err
@@ -259,12 +259,13 @@ def test_what_cannot_be_drawn_is_named_and_the_others_are_drawn(tmp_path, figure
     with pytest.raises(SystemExit) as stop:
         visualize_densecrf.main([*files, "--scores", str(tmp_path), "--out", str(out)])
     assert str(stop.value).startswith("4 images have no figure")
-    for words in ("b.png: unreadable", "c.npy is no score map", "d.png has values", "e.npy is no"):
+    wrong = "b.png: unreadable", "c.npy is not a score map", "d.png has values", "e.npy is not"
+    for words in wrong:
         assert words in str(stop.value)
     assert {path.name for path in out.iterdir()} == {"a.png", "f.png"}
 
 
-def test_images_that_would_share_a_figure_are_told(tmp_path, capsys):
+def test_images_that_would_share_a_figure_are_reported(tmp_path, capsys):
     for folder in "xy":
         write_image(tmp_path / folder / "a.png")
     files = [str(tmp_path / folder / "a.png") for folder in "xy"]
@@ -289,7 +290,7 @@ def test_figures_are_not_written_over_what_they_show(tmp_path, capsys, folder):
     [
         (np.zeros((0, 24, 32)), r"is \(0, 24, 32\)"),
         (np.zeros((1, 3, 24, 32)), r"is \(1, 3, 24, 32\)"),
-        (np.zeros((3, 24, 32), complex), "a.npy is no score map .*complex"),
+        (np.zeros((3, 24, 32), complex), "a.npy is not a score map .*complex"),
     ],
 )
 def test_scores_of_other_forms_are_named(tmp_path, scores, told):

@@ -54,7 +54,7 @@ def energy(image, probabilities, region) -> float:
     return 0.01 * value.item()
 
 
-def test_tells_the_loss_and_its_parameters(image, region):
+def test_shows_the_loss_and_its_parameters(image, region):
     probabilities = stripes(2, 5)
     axis = draw(image, probabilities, region).axes[0]
     assert float(axis.get_title().split()[1]) == pytest.approx(

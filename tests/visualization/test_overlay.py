@@ -84,7 +84,7 @@ def test_images_of_other_kinds_become_rgb(image, tmp_path, mode):
     assert read_image(tmp_path / f"image.{suffix}").shape == (6, 8, 3)
 
 
-def test_a_file_that_is_no_image_raises(tmp_path):
+def test_a_file_that_is_not_an_image_raises(tmp_path):
     (tmp_path / "image.jpg").write_bytes(b"no image")
     with pytest.raises(OSError):
         read_image(tmp_path / "image.jpg")

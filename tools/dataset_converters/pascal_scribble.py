@@ -129,7 +129,7 @@ class Files:
 
 
 def is_wanted(name: str) -> bool:
-    """Whether a file of a source is none of another year of VOC, other classes, or macOS's."""
+    """Whether a file of a source is not of another year of VOC, of other classes, or macOS's."""
     *folders, file = PurePosixPath(name).parts
     years = [folder for folder in folders if YEAR.fullmatch(folder)]
     return not (
@@ -163,7 +163,7 @@ class Sources:
         try:
             lines = self._voc.read(name).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise ValueError(f"{name} is no list in UTF-8: {error}") from None
+            raise ValueError(f"{name} is not a list in UTF-8: {error}") from None
         return {line.strip() for line in lines if line.strip()}
 
     def _has(self, name: str) -> bool:
@@ -197,7 +197,7 @@ def draw_xml(data: bytes) -> np.ndarray:
     """Draw the polylines of a ScribbleSup annotation, later ones over earlier ones.
 
     Raises:
-        ValueError: It is no such annotation.
+        ValueError: It is not such an annotation.
     """
     try:
         annotation = ElementTree.fromstring(data)
@@ -205,7 +205,7 @@ def draw_xml(data: bytes) -> np.ndarray:
         raise ValueError(f"the XML is broken: {error}") from None
     size = number(annotation, "size/height"), number(annotation, "size/width")
     if not (min(size) > 0 and math.prod(size) <= Image.MAX_IMAGE_PIXELS):
-        raise ValueError(f"the XML has the size {size} (height, width), of no image")
+        raise ValueError(f"the XML has the size {size} (height, width), which no image has")
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for polygon in annotation.iter("polygon"):
         tag = polygon.findtext("tag", "").strip()
@@ -252,7 +252,7 @@ def read_mat(data: bytes, name: str) -> np.ndarray:
         mask = loadmat(io.BytesIO(data))["GTcls"]["Segmentation"].item()
         return labels_of(Image.fromarray(mask), name)
     except Exception as error:  # SciPy raises whatever its parser meets.
-        raise ValueError(f"{name} is no mask of SBD: {reason(error)}") from None
+        raise ValueError(f"{name} is not a mask of SBD: {reason(error)}") from None
 
 
 def check_labels(labels: np.ndarray, size: tuple[int, int], kind: str) -> None:
@@ -260,7 +260,7 @@ def check_labels(labels: np.ndarray, size: tuple[int, int], kind: str) -> None:
         raise ValueError(f"the {kind} has {labels.shape} pixels, the image {size} (height, width)")
     unknown = sorted(set(np.unique(labels).tolist()) - {*range(len(CLASSES)), UNLABELLED})
     if unknown:
-        raise ValueError(f"the {kind} has the labels {unknown}, of no class")
+        raise ValueError(f"the {kind} has the labels {unknown}, which have no class")
 
 
 def write_image(sources: Sources, name: str, split: str, out: Path) -> None:
@@ -331,7 +331,7 @@ def missing_sources(args: argparse.Namespace) -> list[str]:
         elif not path.exists():
             state = f"{path} does not exist"
         elif not (path.is_file() or path.is_dir()):  # a pipe, which would never end
-            state = f"{path} is no file and no folder"
+            state = f"{path} is neither a file nor a folder"
         else:
             continue
         messages.append(f"--{option}: {state}. Wanted are {description}.")

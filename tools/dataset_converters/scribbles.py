@@ -109,7 +109,7 @@ class Images:
             FormatError: there is none, or more than one.
         """
         if not isinstance(name, str):
-            raise FormatError(f"its image is called {name!r}, which is no name")
+            raise FormatError(f"its image is called {name!r}, which is not a name")
         path = PurePosixPath(name.replace("\\", "/"))
         for key, files in self._ways:
             found = files.get(key(path), [])
@@ -264,7 +264,7 @@ def classes_in(export: Export) -> list[str]:
 
 @contextlib.contextmanager
 def as_format_errors(where: str = "") -> Iterator[None]:
-    """Say of a file that holds other things than its reader looks for that it is of no such format.
+    """Report a file that holds other things than its reader looks for as not of its format.
 
     Raises:
         FormatError: in the place of what Python raises then.

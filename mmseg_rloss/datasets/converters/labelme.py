@@ -33,11 +33,11 @@ def annotation(file: Path) -> Annotation:
     """The annotation of one file.
 
     Raises:
-        ValueError: it is none of labelme's.
+        ValueError: it is not one of labelme's.
     """
     data = read_json(file)
     if not isinstance(data, dict) or "shapes" not in data or not data.get("imagePath"):
-        raise FormatError("no JSON of labelme: it lacks shapes or imagePath")
+        raise FormatError("not JSON of labelme: it lacks shapes or imagePath")
     height, width = data.get("imageHeight"), data.get("imageWidth")
     size = (int(height), int(width)) if height and width else None
     marks = [mark_of(shape, size) for shape in data["shapes"]]

@@ -85,8 +85,8 @@ def _check_label_map(results: dict) -> None:
         raise ValueError(
             f"{results.get('seg_map_path', 'gt_seg_map')}: the label map is {shape}, but the image "
             f"{size} (height, width) when it is packed. Its file does not fit its image, which "
-            "LoadRegionOfInterest right after LoadAnnotations would tell, or a transform moves one "
-            "without the other"
+            "LoadRegionOfInterest right after LoadAnnotations would report, or a transform moves "
+            "one without the other"
         )
 
 

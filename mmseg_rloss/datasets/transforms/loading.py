@@ -44,7 +44,7 @@ class LoadRegionOfInterest(BaseTransform):
     - seg_fields
 
     Raises:
-        ValueError: The image is a volume, or the label map is no map of labels for the image.
+        ValueError: The image is a volume, or the label map does not fit the image.
     """
 
     def __init__(self, ignore_index: int = UNLABELLED, num_classes: int | None = None) -> None:
@@ -91,7 +91,7 @@ class LoadRegionOfInterest(BaseTransform):
             known = labels[labels != UNLABELLED]
             if known.size and known.max() >= self.num_classes:
                 raise ValueError(
-                    f"{name}: label {known.max()}, which is none of the {self.num_classes} "
+                    f"{name}: label {known.max()}, which is not one of the {self.num_classes} "
                     "classes. If it stands for unlabelled, say ignore_index"
                 )
         return labels

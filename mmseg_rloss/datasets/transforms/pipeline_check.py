@@ -82,7 +82,7 @@ def traps_of_pipelines(dataset: Any) -> list[str]:
     steps = [step for pipeline in pipelines(dataset) for step in pipeline]
     if any(map(_distorts_what_losses_see, pipelines(dataset))):
         traps.append(
-            "PhotoMetricDistortion changes the colours by which the losses tell what belongs "
+            "PhotoMetricDistortion changes the colours by which the losses see what belongs "
             "together: put dict(type='KeepImage') before it, or leave it out of the training "
             "pipeline"
         )

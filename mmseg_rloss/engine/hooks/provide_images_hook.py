@@ -39,7 +39,7 @@ class ProvideImagesHook(Hook):
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
 
     Raises:
-        TypeError: ``value_range`` is no pair of numbers.
+        TypeError: ``value_range`` is not a pair of numbers.
         ValueError: It does not rise.
     """
 
@@ -74,7 +74,7 @@ class ProvideImagesHook(Hook):
                 level=logging.WARNING,
             )
         if losses:
-            _tell_of_traps(segmentor, runner.train_dataloader.dataset)
+            _warn_of_traps(segmentor, runner.train_dataloader.dataset)
         self._provider = provide_images(runner.model, value_range=self._value_range)
         _providers[segmentor] = self._provider
         for name, loss in losses.items():
@@ -128,7 +128,7 @@ class ProvideImagesHook(Hook):
         self._watches.pop(name).remove()
 
 
-def _tell_of_traps(segmentor: BaseModel, dataset: Any) -> None:
+def _warn_of_traps(segmentor: BaseModel, dataset: Any) -> None:
     """Say in one message what a stock config has that spoils a training from scribbles."""
     traps = traps_of_pipelines(dataset)
     if has_scribbles(dataset) and (trap := trap_of_heads(segmentor)):

@@ -137,7 +137,7 @@ def test_messages_name_the_losses_of_the_network(root, tmp_path):
         train(config | dict(experiment_name="uncalled"))
 
 
-def test_a_weight_that_does_not_fit_the_images_is_told_once(root, tmp_path):
+def test_a_weight_that_does_not_fit_the_images_is_reported_once(root, tmp_path):
     config = training_config(root, tmp_path)
     weak = dict(DENSECRF, loss_weight=FITTING / 100)
     config["model"]["decode_head"]["loss_decode"][1] = weak
@@ -158,7 +158,7 @@ def test_padding_that_would_count_as_image_is_warned_of_with_the_lines_to_add(ro
         assert words in warning
 
 
-def test_the_traps_of_a_stock_config_are_told_at_once(root, tmp_path):
+def test_the_traps_of_a_stock_config_are_reported_at_once(root, tmp_path):
     stock = [
         *LOADING,
         dict(type="LoadRegionOfInterest"),

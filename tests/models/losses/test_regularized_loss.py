@@ -196,7 +196,7 @@ def test_a_weight_of_zero_filters_nothing_and_gives_gradients_of_zero(config, ba
 
 @pytest.mark.parametrize("weight", ["2e-9", float("nan"), float("inf"), [1], True])
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_weight_that_is_no_finite_number_is_refused_when_built(kind, weight):
+def test_a_weight_that_is_not_a_finite_number_is_refused_when_built(kind, weight):
     with pytest.raises((TypeError, ValueError), match="loss_weight must be"):
         MODELS.build(dict(type=kind, loss_weight=weight))
 
@@ -300,7 +300,7 @@ def test_messages_name_the_loss(kind, batch):
         MODELS.build(dict(type=kind, sigma_rgb=0))
 
 
-def test_heads_that_cannot_use_losses_are_told_with_their_names():
+def test_heads_that_cannot_use_losses_are_reported_with_their_names():
     head = dict(type="DDRHead", in_channels=4, channels=4, num_classes=3)
     losses = [dict(type="OhemCrossEntropy"), *(dict(type=kind) for kind in NAMES)]
     network = torch.nn.ModuleDict(dict(head=MODELS.build(head | dict(loss_decode=losses))))

@@ -222,7 +222,7 @@ def test_the_parameters_may_be_left_out():
         (dict(bilateral_sigma_rgb=0), ValueError, "bilateral_sigma_rgb must be positive"),
     ],
 )
-def test_mistakes_in_the_parameters_are_told_when_the_network_is_built(parameters, error, message):
+def test_wrong_parameters_are_reported_when_the_network_is_built(parameters, error, message):
     with pytest.raises(error, match=message):
         build(segmentor_config() | dict(type="DenseCRFEncoderDecoder", dense_crf=parameters))
 

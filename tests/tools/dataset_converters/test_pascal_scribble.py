@@ -194,7 +194,7 @@ def test_counts_are_held_to_those_of_the_full_data_set(sources, capsys):
     assert "Converting" not in capsys.readouterr().out
 
 
-def test_tells_of_every_missing_source_where_it_is_to_be_had(tmp_path):
+def test_says_where_to_get_each_missing_source(tmp_path):
     with pytest.raises(SystemExit) as stop:
         pascal_scribble.main(["--out", str(tmp_path / "out"), "--voc", str(tmp_path / "voc.tar")])
     message = str(stop.value)
@@ -264,7 +264,7 @@ def mat_of_colours(root: Path) -> None:
         (broken_image, "2008_000003.jpg is unreadable"),
         (other_size, "the mask has (24, 32) pixels, the image (32, 24)"),
         (strange_label, "the mask has the labels [77]"),
-        (broken_mat, "2008_000003.mat is no mask of SBD"),
+        (broken_mat, "2008_000003.mat is not a mask of SBD"),
         (coloured_mask, "has the channels RGB"),
         (change_xml("cow", "unicorn"), "unknown class 'unicorn'"),
         (change_xml("</annotation>", ""), "the XML is broken"),
@@ -272,12 +272,12 @@ def mat_of_colours(root: Path) -> None:
         (change_xml("<X>4</X>", "<X>four</X>"), "'four' for X, not a number"),
         (png_too_large, "2008_000003.png is unreadable: DecompressionBombError"),
         (mask_of_16_bits, "label 300, where labels are whole numbers from 0 to 255"),
-        (mat_of_colours, "2008_000003.mat is no mask of SBD"),
+        (mat_of_colours, "2008_000003.mat is not a mask of SBD"),
         (change_xml("<annotation>", '<?xml version="1.0" encoding="no-such"?><annotation>'), "XML"),
         (change_xml("<X>4</X>", "<X>inf</X>"), "'inf' for X, not a number"),
         (change_xml("<X>4</X>", "<X>1e999</X>"), "'1e999' for X, not a number"),
-        (change_xml("<width>32", "<width>-32"), "the size (24, -32) (height, width), of no image"),
-        (change_xml("<width>32", "<width>32000000000"), "of no image"),
+        (change_xml("<width>32", "<width>-32"), "the size (24, -32) (height, width), which no"),
+        (change_xml("<width>32", "<width>32000000000"), "which no image has"),
         (change_xml("<height>24", "<height>25"), "the scribble has (25, 32) pixels"),
         (change_xml("<polygon><tag>cow", "<polygon></polygon><polygon><tag>cow"), "class ''"),
     ],
@@ -366,7 +366,7 @@ def test_links_in_a_circle_and_pipes_end(sources):
 def test_a_source_that_is_a_pipe_is_refused(sources):
     os.mkfifo(sources / "pipe")
     assert "--voc: " in (message := refused(sources, voc="pipe"))
-    assert "pipe is no file and no folder" in message
+    assert "pipe is neither a file nor a folder" in message
 
 
 def test_a_folder_behind_a_link_is_read(sources):
@@ -390,7 +390,7 @@ def test_a_tar_with_a_damaged_header_is_not_taken_for_a_shorter_one(sources, cut
     assert f"voc.tar is damaged at byte {half}" in message
 
 
-def test_sources_without_an_image_in_common_are_told(sources):
+def test_sources_without_an_image_in_common_are_reported(sources):
     shutil.rmtree(sources / "xml")
     (sources / "xml").mkdir()
     assert "no image in common" in refused(sources, "--partial")
@@ -406,7 +406,7 @@ def test_a_result_on_a_disk_that_is_not_there_is_refused_at_the_start(sources, o
     assert "Converting" not in shown.out
 
 
-def test_a_tar_that_broke_off_is_told(sources):
+def test_a_tar_that_broke_off_is_reported(sources):
     with tarfile.open(sources / "voc.tgz", "w:gz") as tar:
         tar.add(sources / "VOCdevkit", "VOCdevkit")
     whole = (sources / "voc.tgz").read_bytes()
@@ -414,7 +414,7 @@ def test_a_tar_that_broke_off_is_told(sources):
     assert "end-of-stream" in refused(sources, voc="voc.tgz")
 
 
-def test_a_tar_that_is_none_is_told(sources):
+def test_a_file_that_is_not_a_tar_is_reported(sources):
     (sources / "voc.tar").write_bytes(b"no tar")
     assert "not be opened" in refused(sources, voc="voc.tar")
 
