@@ -98,7 +98,7 @@ class PascalScribbleDataset(ScribbleDataset):
         if others:
             raise ValueError(
                 f"metainfo has classes that are not a subset of VOC's: {', '.join(others)}. "
-                "ScribbleDataset reads those of one's own"
+                "ScribbleDataset reads custom ones"
             )
         return super().get_label_map(new_classes)
 
