@@ -129,7 +129,8 @@ def test_a_file_is_opened_and_one_that_is_not_an_image_is_reported(page, tmp_pat
     write_image(tmp_path / "c.png", (30, 90))
     page.find("#file").send_keys(str(tmp_path / "c.png"))
     page.wait_for_answers()
-    assert page.driver.execute_script("return [image.element.width, image.element.height]") == [90, 30]
+    size = "return [image.element.width, image.element.height]"
+    assert page.driver.execute_script(size) == [90, 30]
     assert page.find("#images").get_attribute("value") == ""
     assert not page.find("#error").is_displayed()
     (tmp_path / "d.png").write_bytes(b"no image")
