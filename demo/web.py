@@ -197,7 +197,7 @@ def decode_image(data: bytes) -> np.ndarray:
     """Read the bytes of an image file: uint8 (H, W, 3), RGB, of MAX_SIDE pixels at most.
 
     Raises:
-        OSError: They are not an image.
+        OSError: They are not those of an image.
         ValueError: It is too large.
     """
     check_size(data)
