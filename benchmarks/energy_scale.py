@@ -35,10 +35,10 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseg_rloss.datasets.image import read_image
 from mmseg_rloss.datasets.image_folder import files_by_id, only_image
 from mmseg_rloss.datasets.label_png import UNLABELLED, read_label_png
-from mmseg_rloss.datasets.pascal_scribble import LABEL_FOLDERS, PHOTO_FOLDER
-from mmseg_rloss.datasets.photo import read_photo
+from mmseg_rloss.datasets.pascal_scribble import IMAGE_FOLDER, LABEL_FOLDERS
 from mmseg_rloss.ops import bilateral_filter, densecrf_loss
 
 NUM_CLASSES = 21
@@ -113,7 +113,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def examples_in(data: Path) -> list[Example]:
     """The images of a data set with a mask and a scribble, by name."""
-    folder = data / PHOTO_FOLDER
+    folder = data / IMAGE_FOLDER
     images = files_by_id(folder)
     masks, scribbles = (data / LABEL_FOLDERS[labels] for labels in ("mask", "scribble"))
     return [
@@ -147,7 +147,7 @@ def measure(setting: Setting, examples: list[Example]) -> dict[str, float]:
 
 
 def measure_one(setting: Setting, example: Example) -> dict[str, float]:
-    pixels = cropped(read_photo(example.image), setting.crop, cv2.INTER_LINEAR)
+    pixels = cropped(read_image(example.image), setting.crop, cv2.INTER_LINEAR)
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # (1, 3, H, W)
     mask, scribbles = (
         cropped(read_label_png(path)[0], setting.crop, cv2.INTER_NEAREST)

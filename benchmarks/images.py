@@ -37,9 +37,9 @@ def read_images(folder: Path, count: int) -> list[Image.Image]:
         OSError: One of them cannot be read.
     """
     try:  # They import MMSegmentation, which drawn images go without.
-        from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
+        from mmseg_rloss.datasets.id_list import IMAGE_SUFFIXES
+        from mmseg_rloss.datasets.image import read_image
         from mmseg_rloss.datasets.image_folder import files_by_id
-        from mmseg_rloss.datasets.photo import read_photo
     except ModuleNotFoundError as error:
         raise SystemExit(
             f"--data needs MMSegmentation to read images, but {error.name} is not installed: leave "
@@ -47,8 +47,8 @@ def read_images(folder: Path, count: int) -> list[Image.Image]:
         ) from error
     paths = [path for paths in files_by_id(folder).values() for path in paths]
     if not paths:
-        raise SystemExit(f"--data {folder} holds no image ({', '.join(PHOTO_SUFFIXES)})")
-    return [Image.fromarray(read_photo(path)) for path in paths[:count]]
+        raise SystemExit(f"--data {folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    return [Image.fromarray(read_image(path)) for path in paths[:count]]
 
 
 def to_tensor(image: Image.Image, width: int, height: int) -> Tensor:

@@ -1,15 +1,15 @@
-"""Draw scribbles on a photo in the browser, and see what the energy and the network make of them.
+"""Draw scribbles on an image in the browser, and see what the energy and the network make of them.
 
     python demo/web.py
 
-shows the photos of the sample data set and takes any other. For the photo and its strokes, the page
+shows the images of the sample data set and takes any other. For the image and its strokes, the page
 shows how strongly the DenseCRF energy pulls each pixel towards a class, the labels that strokes and
-photo agree on, and, with a network, its prediction and the labels that all three agree on, which
+image agree on, and, with a network, its prediction and the labels that all three agree on, which
 are what SelfLabelLoss trains it with.
 
 The network is that of `make train`, if it is there, or another:
 
-    ... --config CONFIG --checkpoint CHECKPOINT --photos FOLDER
+    ... --config CONFIG --checkpoint CHECKPOINT --images FOLDER
 
 Nothing is stored, and the page loads nothing from elsewhere.
 """
@@ -48,24 +48,24 @@ from mmseg_rloss.checkpoint import CheckpointError, is_whole, load_network, pale
 from mmseg_rloss.command_line import read_network_config
 from mmseg_rloss.datasets.config_data import metainfo_of
 from mmseg_rloss.datasets.converters.marks import Mark, as_points, draw_marks
+from mmseg_rloss.datasets.image import reason
 from mmseg_rloss.datasets.image_folder import files_by_id
 from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette
-from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models.logits import to_probabilities
 from mmseg_rloss.ops import DenseCRFLoss, soft_labels
 from mmseg_rloss.ops.checks import check_positive
-from mmseg_rloss.visualization import colour_pulls, loss_and_pull, overlay_labels, read_photo
+from mmseg_rloss.visualization import colour_pulls, loss_and_pull, overlay_labels, read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_name("web.html")
 # Those of `make train`.
-PHOTOS = ROOT / "data/sample/JPEGImages"
+IMAGES = ROOT / "data/sample/JPEGImages"
 CONFIG = ROOT / "configs/deeplabv3plus_mobilenet_scribble_sample.py"
 CHECKPOINT = ROOT / "work_dirs/deeplabv3plus_mobilenet_scribble_sample/iter_600.pth"
 
-MAX_BYTES = 16 << 20  # of a request, such as a photo
-MAX_PIXELS = 50_000_000  # of a photo
-MAX_SIDE = 640  # larger photos are scaled down to it, so that answers take less than a second
+MAX_BYTES = 16 << 20  # of a request, such as an image
+MAX_PIXELS = 50_000_000  # of an image
+MAX_SIDE = 640  # larger images are scaled down to it, so that answers take less than a second
 MAX_BRUSH = 99  # pixels
 # The page may run its own script and show its own pictures, and may not reach any other host.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -89,10 +89,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 class Demo:
-    """What the page shows of a photo and the strokes on it.
+    """What the page shows of an image and the strokes on it.
 
     Args:
-        photos: Files to choose from, by name.
+        images: Files to choose from, by name.
         classes: Their names.
         palette: uint8 (K, 3), RGB, their colours.
         network: A segmentor of MMSegmentation for these classes, if there is one.
@@ -101,13 +101,13 @@ class Demo:
 
     def __init__(
         self,
-        photos: dict[str, Path],
+        images: dict[str, Path],
         classes: list[str],
         palette: np.ndarray,
         network: nn.Module | None = None,
         checkpoint: Path | None = None,
     ) -> None:
-        self.photos = photos
+        self.images = images
         self.classes = classes
         self.palette = palette
         self.network = network
@@ -118,7 +118,7 @@ class Demo:
         """What the page has to know."""
         colours = ["#" + bytes(colour).hex() for colour in self.palette]
         return dict(
-            photos=list(self.photos),
+            images=list(self.images),
             classes=[dict(name=n, colour=c) for n, c in zip(self.classes, colours, strict=True)],
             checkpoint=str(self.checkpoint) if self.network else None,
             max_bytes=MAX_BYTES,
@@ -126,38 +126,38 @@ class Demo:
         )
 
     def answer(
-        self, photo: np.ndarray, labels: np.ndarray, sigma_rgb: float, sigma_xy: float
+        self, image: np.ndarray, labels: np.ndarray, sigma_rgb: float, sigma_xy: float
     ) -> dict[str, Any]:
         """Compute all pictures.
 
         Args:
-            photo: uint8 (H, W, 3), RGB.
+            image: uint8 (H, W, 3), RGB.
             labels: uint8 (H, W), the strokes, UNLABELLED elsewhere.
             sigma_rgb: Bandwidth of the colours, in grey levels.
             sigma_xy: Bandwidth of the position, in pixels.
 
         Returns:
-            'pulls', heat maps by class, and the overlays 'agreed' of strokes and photo,
+            'pulls', heat maps by class, and the overlays 'agreed' of strokes and image,
             'prediction' of the network, and 'together' of all three; uint8 (H, W, 3), RGB. An
-            overlay is None where strokes or network lack.
+            overlay is None where there are no strokes or no network.
         """
-        image = torch.from_numpy(photo).permute(2, 0, 1).float()  # (3, H, W)
+        tensor = torch.from_numpy(image).permute(2, 0, 1).float()  # (3, H, W)
         drawn = np.unique(labels[labels != UNLABELLED])
         sigmas = sigma_rgb, sigma_xy
         pulls, maps = {}, {}
         with self._one_at_a_time:
             if len(drawn):
                 loss = DenseCRFLoss(1.0, *sigmas, scale_factor=1.0)
-                pulls = pulls_of_strokes(loss, image, labels, drawn)
-                maps["agreed"] = agreed_by_strokes(image, labels, drawn, *sigmas)
+                pulls = pulls_of_strokes(loss, tensor, labels, drawn)
+                maps["agreed"] = agreed_by_strokes(tensor, labels, drawn, *sigmas)
             if self.network:
-                probabilities = predict(self.network, photo)
+                probabilities = predict(self.network, image)
                 maps["prediction"] = probabilities.argmax(0).numpy()
                 if len(drawn):
-                    maps["together"] = agreed(image, probabilities, labels, *sigmas)
+                    maps["together"] = agreed(tensor, probabilities, labels, *sigmas)
         overlays = dict.fromkeys(("agreed", "prediction", "together"))
         for name, found in maps.items():
-            overlays[name] = overlay_labels(photo, found, self.palette)
+            overlays[name] = overlay_labels(image, found, self.palette)
         return dict(pulls=pulls, **overlays)
 
 
@@ -189,18 +189,18 @@ def agreed(
     return soft_labels(*batch, sigma_rgb, sigma_xy, scale_factor=1.0)[0].argmax(0).numpy()
 
 
-def predict(network: nn.Module, photo: np.ndarray) -> Tensor:
-    """(K, H, W) probabilities of a photo."""
-    bgr = np.ascontiguousarray(photo[..., ::-1])  # as MMSegmentation's reader has it
+def predict(network: nn.Module, image: np.ndarray) -> Tensor:
+    """(K, H, W) probabilities of an image."""
+    bgr = np.ascontiguousarray(image[..., ::-1])  # as MMSegmentation's reader has it
     logits = inference_model(network, bgr).seg_logits.data
     return to_probabilities(logits[None].float().cpu())[0]
 
 
-def photo_of(data: bytes) -> np.ndarray:
+def decode_image(data: bytes) -> np.ndarray:
     """Read the bytes of an image file: uint8 (H, W, 3), RGB, of MAX_SIDE pixels at most.
 
     Raises:
-        OSError: They are no image.
+        OSError: They are not those of an image.
         ValueError: It is too large.
     """
     check_size(data)
@@ -208,14 +208,14 @@ def photo_of(data: bytes) -> np.ndarray:
         file.write(data)
         file.flush()
         try:
-            photo = read_photo(file.name)
+            image = read_image(file.name)
         except OSError as error:
             raise OSError(str(error).replace(file.name, "the file")) from error
-    scale = MAX_SIDE / max(photo.shape)
+    scale = MAX_SIDE / max(image.shape)
     if scale >= 1:
-        return photo
-    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def check_size(data: bytes) -> None:
@@ -233,14 +233,14 @@ def check_size(data: bytes) -> None:
         return
     except Image.DecompressionBombError as error:
         size = reason(error)
-    raise ValueError(f"{size}: the photo has more than {MAX_PIXELS} pixels")
+    raise ValueError(f"{size}: the image has more than {MAX_PIXELS} pixels")
 
 
 def draw_strokes(strokes: Any, size: tuple[int, int], classes: list[str]) -> np.ndarray:
     """The label map, uint8 (H, W), of strokes as the page sends them, later ones over earlier ones.
 
     Raises:
-        ValueError: They are none.
+        ValueError: A label, a width or a point is not one that the page would send.
     """
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for stroke in strokes:
@@ -286,7 +286,7 @@ class DemoServer(ThreadingHTTPServer):
 
 
 class PageHandler(BaseHTTPRequestHandler):
-    """Answers ``GET /``, ``/settings``, ``/photos/NAME``, and ``POST /photos``, ``/answers``."""
+    """Answers ``GET /``, ``/settings``, ``/images/NAME``, and ``POST /images``, ``/answers``."""
 
     server: DemoServer
 
@@ -305,16 +305,16 @@ class PageHandler(BaseHTTPRequestHandler):
             return "text/html; charset=utf-8", PAGE.read_bytes()
         if path == "/settings":
             return "application/json", json.dumps(self.server.demo.settings()).encode()
-        name = path.removeprefix("/photos/")
-        photos = self.server.demo.photos
-        if name in photos:
-            return "image/png", as_png(photo_of(photos[name].read_bytes()))
+        name = path.removeprefix("/images/")
+        images = self.server.demo.images
+        if name in images:
+            return "image/png", as_png(decode_image(images[name].read_bytes()))
         raise RequestError(HTTPStatus.NOT_FOUND, f"{path} is not here")
 
     def _post(self) -> tuple[str, bytes]:
         body = self._body()
-        if self.path == "/photos":
-            return "image/png", as_png(photo_of(body))
+        if self.path == "/images":
+            return "image/png", as_png(decode_image(body))
         if self.path == "/answers":
             return "application/json", json.dumps(self._answers(body)).encode()
         raise RequestError(HTTPStatus.NOT_FOUND, f"{self.path} is not here")
@@ -323,19 +323,19 @@ class PageHandler(BaseHTTPRequestHandler):
         demo = self.server.demo
         try:
             given = json.loads(body)
-            photo = photo_of(base64.b64decode(given["photo"]))
-            labels = draw_strokes(given["strokes"], photo.shape[:2], demo.classes)
+            image = decode_image(base64.b64decode(given["image"]))
+            labels = draw_strokes(given["strokes"], image.shape[:2], demo.classes)
             sigmas = [check_positive(name, given[name]) for name in ("sigma_rgb", "sigma_xy")]
         except (KeyError, TypeError) as error:
             raise ValueError(f"the request is not the page's ({reason(error)})") from error
-        pictures = demo.answer(photo, labels, *sigmas)
+        pictures = demo.answer(image, labels, *sigmas)
         pulls = {label: as_url(pull) for label, pull in pictures.pop("pulls").items()}
         return dict(pulls=pulls, **{name: as_url(shown) for name, shown in pictures.items()})
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
-            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the request tells no length")
+            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the request has no length")
         if int(length) > MAX_BYTES:
             raise RequestError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -390,9 +390,9 @@ def make_demo(args: argparse.Namespace) -> Demo:
         raise SystemExit(f"{args.config} names no classes: name them by --classes")
     if len(classes) > UNLABELLED:
         raise SystemExit(f"Label maps have room for {UNLABELLED} classes, not {len(classes)}")
-    files = sorted(path for paths in files_by_id(args.photos).values() for path in paths)
-    photos = {path.relative_to(args.photos).as_posix(): path for path in files}
-    return Demo(photos, list(classes), palette[: len(classes)], network, args.checkpoint)
+    files = sorted(path for paths in files_by_id(args.images).values() for path in paths)
+    images = {path.relative_to(args.images).as_posix(): path for path in files}
+    return Demo(images, list(classes), palette[: len(classes)], network, args.checkpoint)
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -410,15 +410,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--classes", nargs="+", help="their names, without a network (default: the config's)"
     )
     parser.add_argument(
-        "--photos", type=Path, default=PHOTOS, help=f"folder of photos to choose from {default}"
+        "--images", type=Path, default=IMAGES, help=f"folder of images to choose from {default}"
     )
     parser.add_argument("--host", default="127.0.0.1", help=f"address to listen on {default}")
     parser.add_argument("--port", type=int, default=8000, help=f"0 for any that is free {default}")
     args = parser.parse_args(argv)
     if args.classes and args.checkpoint:
         parser.error("argument --classes: the classes of a network are its checkpoint's")
-    if args.photos != PHOTOS and not args.photos.is_dir():
-        parser.error(f"argument --photos: {args.photos} is no folder")
+    if args.images != IMAGES and not args.images.is_dir():
+        parser.error(f"argument --images: {args.images} is not a folder")
     if args.config == CONFIG and not args.classes and not args.checkpoint and is_whole(CHECKPOINT):
         args.checkpoint = CHECKPOINT
     return args

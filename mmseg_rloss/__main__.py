@@ -33,14 +33,14 @@ def main() -> NoReturn:
     """Become the tool that the first argument names.
 
     Raises:
-        SystemExit: It names none.
+        SystemExit: There is no such tool.
     """
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(usage())
         raise SystemExit
     if name not in TOOLS:
-        raise SystemExit(f"{name!r} is no tool.\n{usage()}")
+        raise SystemExit(f"{name!r} is not a tool.\n{usage()}")
     sys.stdout.flush()
     tool = str(tools_folder() / TOOLS[name])
     os.execv(sys.executable, [sys.executable, tool, *arguments])

@@ -16,8 +16,8 @@ from mmseg.apis import init_model
 from torch import nn
 
 from .datasets.config_data import metainfo_of
+from .datasets.image import reason
 from .datasets.label_png import voc_palette
-from .datasets.photo import reason
 
 PREDICTING_PARTS = ("backbone", "neck", "decode_head")
 
@@ -38,13 +38,13 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     """Build a network of MMSeg and load its weights, on the GPU if there is one.
 
     Raises:
-        CheckpointError: it is missing, broke off, is of no training by MMSeg or of another network,
-            or the config describes no network.
+        CheckpointError: it is missing, broke off, or is not of a training by MMSeg or not of this
+            network; or the config describes no network.
     """
     contents = read_checkpoint(checkpoint)
     if "meta" not in contents:
         raise CheckpointError(
-            f"{checkpoint} has no meta, but weights alone: it is no checkpoint of a training by "
+            f"{checkpoint} holds weights without meta: it is not the checkpoint of a training by "
             "MMSegmentation"
         )
     try:
@@ -75,7 +75,7 @@ def read_checkpoint(checkpoint: str) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        CheckpointError: it is missing, broke off, or is no checkpoint.
+        CheckpointError: it is missing, broke off, or is not a checkpoint.
     """
     try:
         contents = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
@@ -129,6 +129,6 @@ def check_fits(model: nn.Module, contents: dict[str, Any], checkpoint: str) -> N
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value holds neither NaN nor infinity; what is no tensor of numbers does not."""
+    """Whether a value is free of NaN and infinity, as anything but a tensor of floats is."""
     floating = isinstance(value, torch.Tensor) and value.is_floating_point()
     return not floating or bool(torch.isfinite(value).all())

@@ -17,8 +17,8 @@ from matplotlib.backend_bases import FigureCanvasBase
 from mmengine.config import Config
 
 from .datasets.file_check import listed
+from .datasets.image import reason
 from .datasets.label_png import UNLABELLED
-from .datasets.photo import reason
 
 NEEDS_PKG_RESOURCES = (
     "A config of the form 'mmseg::...' needs pkg_resources, which setuptools 81 dropped: "
@@ -34,7 +34,7 @@ def output_folder(text: str) -> Path:
     """
     path = output_file(text)
     if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path} is there, and is no folder")
+        raise argparse.ArgumentTypeError(f"{path} exists and is not a folder")
     if path.exists() and not os.access(path, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(f"{path} may not be written to")
     return path
@@ -69,7 +69,7 @@ def output_file(text: str) -> Path:
             )
         if part != path and part.exists():
             if not part.is_dir():
-                raise argparse.ArgumentTypeError(f"{part} is there, and is no folder")
+                raise argparse.ArgumentTypeError(f"{part} exists and is not a folder")
             if not os.access(part, os.W_OK | os.X_OK):
                 raise argparse.ArgumentTypeError(f"{part} may not be written to")
             break
@@ -77,7 +77,7 @@ def output_file(text: str) -> Path:
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config, with changes; end the tool if it is none."""
+    """Read a config, with changes; end the tool if it cannot be read."""
     # MMEngine's way of finding "mmseg::..." warns of itself, each time.
     warnings.filterwarnings("ignore", "pkg_resources is deprecated as an API")
     try:
@@ -91,15 +91,15 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 
 def read_network_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read the config of a network, with changes; end the tool if it is none."""
+    """Read the config of a network, with changes; end the tool if it is not one."""
     config = read_config(path, options)
     if "model" not in config:
-        raise SystemExit(f"{path} is no config of a network: it has no model")
+        raise SystemExit(f"{path} is not a config of a network: it has no model")
     return config
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """The paths in order, without hidden ones such as macOS's ``._photo.jpg``."""
+    """The paths in order, without hidden ones such as macOS's ``._image.jpg``."""
     return sorted(path for path in paths if not path.name.startswith("."))
 
 

@@ -63,7 +63,7 @@ class _MissingOps(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("mmcv._ext", "Stands in for the compiled operators of MMCV.")
-        # A spec without a loader is what tells MMEngine's `mmcv_full_available()` "not installed".
+        # By a spec without a loader, MMEngine's `mmcv_full_available()` knows it is not installed.
         self.__spec__ = ModuleSpec("mmcv._ext", loader=None)
         # `mmcv.utils.collect_env()` calls these two wherever `mmcv.ops` can be imported.
         self.get_compiler_version = lambda: "n/a"

@@ -48,13 +48,13 @@ def test_a_checkpoint_of_another_network_is_refused(network, part, how):
         load_network(network.config, network.checkpoint)
 
 
-def test_a_few_parameters_that_are_absent_are_told(network):
+def test_a_few_parameters_that_are_absent_are_reported(network):
     change(network, lambda name, value: None if name == "decode_head.conv_seg.bias" else value)
     with pytest.warns(UserWarning, match=r"1 of \d of the decode_head\. They stay random"):
         load_network(network.config, network.checkpoint)
 
 
-def test_a_training_that_diverged_is_told(network):
+def test_a_training_that_diverged_is_reported(network):
     name = "decode_head.conv_seg.bias"
     change(network, lambda n, value: value * float("nan") if n == name else value)
     with pytest.raises(CheckpointError, match=rf"1 parameters are not finite, such as {name}"):
@@ -92,13 +92,13 @@ def test_a_checkpoint_that_broke_off_is_not_whole(network, kept, tmp_path):
         load_network(network.config, network.checkpoint)
 
 
-def test_what_is_no_checkpoint_of_mmseg_is_named(network, tmp_path):
+def test_what_is_not_a_checkpoint_of_mmseg_is_named(network, tmp_path):
     torch.save([1], tmp_path / "list.pth")
     torch.save(network.segmentor.state_dict(), tmp_path / "weights.pth")
     messages = {
         "absent.pth": "cannot be loaded",
         "list.pth": "holds no weights, but a list",
-        "weights.pth": "has no meta, but weights alone",
+        "weights.pth": "holds weights without meta",
     }
     for name, message in messages.items():
         with pytest.raises(CheckpointError, match=f"{name} {message}"):

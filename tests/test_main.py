@@ -36,7 +36,7 @@ def test_a_tool_gets_the_arguments_and_its_status_is_the_command_s(tmp_path):
 def test_another_name_is_refused_with_those_that_there_are(tmp_path):
     process = run("trian", folder=tmp_path)
     assert process.returncode == 1
-    assert "'trian' is no tool" in process.stderr and "train " in process.stderr
+    assert "'trian' is not a tool" in process.stderr and "train " in process.stderr
 
 
 def test_every_tool_for_users_is_there():

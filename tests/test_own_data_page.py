@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmseg_rloss.datasets.label_png import voc_palette
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 from tools import browse_scribbles, predict
 from tools.dataset_converters import scribbles
 
@@ -34,11 +34,11 @@ SHORTER = {
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A folder with the tools, photos and what labelme has written about them."""
+    """A folder with the tools, images and what labelme has written about them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tools").symlink_to(ROOT / "tools")
     for i, name in enumerate(NAMES):
-        write_photo(tmp_path / "photos" / name, SIZE)
+        write_image(tmp_path / "images" / name, SIZE)
         lines = {
             "background": [[2, 3], [60, 5]],
             "leaf": [[5, 20], [50, 24]],
@@ -48,7 +48,7 @@ def project(tmp_path, monkeypatch) -> Path:
             dict(label=label, shape_type="linestrip", points=points)
             for label, points in lines.items()
         ]
-        drawn = dict(shapes=shapes, imagePath=f"../photos/{name}", imageHeight=48, imageWidth=64)
+        drawn = dict(shapes=shapes, imagePath=f"../images/{name}", imageHeight=48, imageWidth=64)
         (tmp_path / "annotations").mkdir(exist_ok=True)
         (tmp_path / "annotations" / f"{i}.json").write_text(json.dumps(drawn))
     return tmp_path

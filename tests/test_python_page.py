@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.children import ROOT, run_each
 from tests.engine.training import training_config, write_config, write_data_set
-from tests.tools.network import write_network, write_photo
+from tests.tools.network import write_image, write_network
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 INFERENCE, INFERENCER, EXPORT, ONNX, VISUALIZER = re.findall(
@@ -46,8 +46,8 @@ def run(block: str, network, **names) -> dict:
 @pytest.mark.parametrize("block", [INFERENCE, INFERENCER])
 def test_predictions_are_those_of_the_network(network, tmp_path, monkeypatch, block):
     monkeypatch.chdir(tmp_path)
-    write_photo(tmp_path / "photo.jpg")
-    expected = network.logits(np.array(Image.open("photo.jpg")))
+    write_image(tmp_path / "image.jpg")
+    expected = network.logits(np.array(Image.open("image.jpg")))
     found = run(block, network)
     assert np.array_equal(found["mask"], expected.argmax(0))
     if "scores" in found:

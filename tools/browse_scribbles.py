@@ -36,23 +36,23 @@ from mmseg_rloss.command_line import (
 from mmseg_rloss.datasets.config_data import LabelMaps, data_of
 from mmseg_rloss.datasets.file_check import doubt_about
 from mmseg_rloss.datasets.id_list import read_id_list
+from mmseg_rloss.datasets.image import image_size, shown
 from mmseg_rloss.datasets.image_folder import files_by_id, only_image
 from mmseg_rloss.datasets.label_png import UNLABELLED, full_palette
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
+    IMAGE_FOLDER,
     LABEL_FOLDERS,
-    PHOTO_FOLDER,
     PascalScribbleDataset,
     find_id_list,
 )
-from mmseg_rloss.datasets.photo import photo_size, shown
 from mmseg_rloss.visualization import (
     SCRIBBLES,
     class_legend,
     draw_sheet,
     names_of,
     pictures_of,
-    read_photo,
+    read_image,
 )
 
 Labels = tuple[np.ndarray, np.ndarray]  # and their colours, as read_label_png returns them
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     bad: dict[str, str] = {}  # what is wrong, by id
     for name in track(data.ids, "Counting"):
         try:
-            statistics.add(*labels_of_photo(data, name))
+            statistics.add(*labels_of_image(data, name))
         except (OSError, ValueError) as error:
             bad[name] = str(error)
     print(statistics.table(data.classes))
@@ -96,29 +96,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         draw_sheet(sheet, legend).savefig(args.out)
         if colours.doubt:
             print(f"Is this what you mean? In the sheet, {colours.doubt}.")
-        say(f"{args.out} shows {len(sheet)} of {len(data.ids)} photos.")
-    stop_if_any([*data.problems, *bad.values()], "photos are left out")
+        say(f"{args.out} shows {len(sheet)} of {len(data.ids)} images.")
+    stop_if_any([*data.problems, *bad.values()], "images are left out")
 
 
 class Data(NamedTuple):
     """What is looked at."""
 
     ids: list[str]
-    photos: dict[str, list[Path]]  # by id
-    folder: Path  # of the photos
+    images: dict[str, list[Path]]  # by id
+    folder: Path  # of the images
     scribbles: LabelMaps | None
     masks: LabelMaps | None
     classes: Sequence[str]
     palette: np.ndarray | None  # None for those of the label maps
-    problems: Sequence[str] = ()  # with photos that are not among the ids
+    problems: Sequence[str] = ()  # with images that are not among the ids
 
-    def photo(self, name: str) -> Path:
-        """The photo of an id.
+    def image(self, name: str) -> Path:
+        """The image of an id.
 
         Raises:
             ValueError: there is none, or there are two.
         """
-        return only_image(self.photos, name, self.folder)
+        return only_image(self.images, name, self.folder)
 
 
 def is_config(path: Path) -> bool:
@@ -135,7 +135,7 @@ def data_of_config(args: argparse.Namespace) -> Data:
     if other and other.folder == chosen.maps.folder:
         other = None
     if not chosen.images and not chosen.problems:
-        raise ValueError(f"The {args.split} split of {args.root} names no photo.")
+        raise ValueError(f"The {args.split} split of {args.root} names no image.")
     of_training, of_validation = chosen.maps, other
     if args.split == "val":
         of_training, of_validation = of_validation, of_training
@@ -156,12 +156,12 @@ def data_of_folder(args: argparse.Namespace) -> Data:
     root = args.root
     ids = read_id_list(root / find_id_list(root, args.split, LABEL_FOLDERS["scribble"]))
     if not ids:
-        raise ValueError(f"The list of the {args.split} split in {root} names no photo.")
+        raise ValueError(f"The list of the {args.split} split in {root} names no image.")
     scribbles, masks = (root / LABEL_FOLDERS[kind] for kind in ("scribble", "mask"))
     return Data(
         ids,
-        files_by_id(root / PHOTO_FOLDER),
-        root / PHOTO_FOLDER,
+        files_by_id(root / IMAGE_FOLDER),
+        root / IMAGE_FOLDER,
         LabelMaps(scribbles, ".png", args.ignore_index, args.reduce_zero_label),
         LabelMaps(masks, ".png", args.mask_ignore_index, args.mask_reduce_zero_label),
         args.classes or VOC_CLASSES,
@@ -174,18 +174,18 @@ def check_out(args: argparse.Namespace, data: Data) -> None:
     maps = [LabelMaps(folder) for _, folder in args.predictions]
     maps += [kind for kind in (data.scribbles, data.masks) if kind]
     for name in data.ids:
-        inputs = [*data.photos.get(name, []), *(kind.path(name) for kind in maps)]
+        inputs = [*data.images.get(name, []), *(kind.path(name) for kind in maps)]
         if args.out.resolve() in {path.resolve() for path in inputs}:
             raise SystemExit(f"--out would write the sheet over {args.out}: name another file.")
 
 
-def labels_of_photo(data: Data, name: str) -> tuple[Labels | None, Labels | None]:
-    """Labels and colours of a photo's scribbles and mask, where it has them.
+def labels_of_image(data: Data, name: str) -> tuple[Labels | None, Labels | None]:
+    """Labels and colours of an image's scribbles and mask, where it has them.
 
     Raises:
         OSError, ValueError: One of the three files cannot be used, or does not fit the others.
     """
-    size = photo_size(data.photo(name), LoadImageFromFile())
+    size = image_size(data.image(name), LoadImageFromFile())
     return read_labels(data.scribbles, name, size), read_labels(data.masks, name, size)
 
 
@@ -222,16 +222,16 @@ class Colours:
 def pictures(
     args: argparse.Namespace, data: Data, name: str, colours: Colours
 ) -> dict[str, np.ndarray]:
-    """The row of a photo in the contact sheet."""
-    photo = read_photo(data.photo(name))
-    size = photo.shape[:2]
+    """The row of an image in the contact sheet."""
+    image = read_image(data.image(name))
+    size = image.shape[:2]
     maps = {SCRIBBLES: read_labels(data.scribbles, name, size)}
     maps |= {title: LabelMaps(folder).read(name, size) for title, folder in args.predictions}
     maps["mask"] = read_labels(data.masks, name, size)
     present = {title: labels for title, labels in maps.items() if labels is not None}
     for labels in present.values():
         colours.add(*labels)
-    return pictures_of(photo, {title: of[0] for title, of in present.items()}, colours.palette)
+    return pictures_of(image, {title: of[0] for title, of in present.items()}, colours.palette)
 
 
 @dataclass
@@ -298,7 +298,7 @@ def title_and_folder(text: str) -> tuple[str, Path]:
     if not separator:
         raise argparse.ArgumentTypeError(f"must be TITLE=FOLDER, got {text}")
     if not Path(folder).is_dir():
-        raise argparse.ArgumentTypeError(f"{folder} is no folder")
+        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
     return title, Path(folder)
 
 
@@ -312,7 +312,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=output_picture, default=Path("scribbles.png"), help=f"sheet {default}"
     )
-    parser.add_argument("--ids", nargs="+", default=[], help="photos for the sheet")
+    parser.add_argument("--ids", nargs="+", default=[], help="images for the sheet")
     parser.add_argument(
         "--count",
         type=at_least(1),
@@ -333,7 +333,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add_label_options(parser, "scribbles")
     add_label_options(parser, "masks", prefix="mask-")
     args = parser.parse_args(argv)
-    titles = ["photo", SCRIBBLES, "mask", *(title for title, _ in args.predictions)]
+    titles = ["image", SCRIBBLES, "mask", *(title for title, _ in args.predictions)]
     if len(set(titles)) < len(titles):
         parser.error("argument --predictions: two columns would share a title")
     return args

@@ -1,4 +1,4 @@
-"""Draw a small data set in PASCAL VOC's layout: photos, full masks and scribbles.
+"""Draw a small data set in PASCAL VOC's layout: images, full masks and scribbles.
 
 Textured objects of six classes lie on cluttered, textured ground. Colour says where an object
 ends but hardly what it is; shape and texture say what it is. A network that sees the scribbles
@@ -163,14 +163,14 @@ def clutter(size: tuple[int, int], rng: np.random.Generator) -> Polygons:
 
 
 def draw_scene(size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One photo (H, W, 3) uint8 RGB and its mask (H, W) uint8, size being (width, height)."""
+    """One image (H, W, 3) uint8 RGB and its mask (H, W) uint8, size being (width, height)."""
     everywhere = np.ones(size[::-1])
-    photo = np.zeros((*everywhere.shape, 3))
+    image = np.zeros((*everywhere.shape, 3))
     for layer in range(rng.integers(13, 21)):
         covered = coverage(clutter(size, rng), size) if layer else everywhere
         ground_colour = rng.normal(rng.uniform(40, 215), 15, 3)  # near grey
         texture = GROUND_TEXTURES[rng.integers(len(GROUND_TEXTURES))]
-        photo = paint(photo, covered, texture, ground_colour, rng)
+        image = paint(image, covered, texture, ground_colour, rng)
     mask = np.zeros(everywhere.shape, dtype=np.uint8)
     for _ in range(rng.integers(3, 6)):
         kind = CLASSES[rng.integers(len(CLASSES))]
@@ -178,27 +178,27 @@ def draw_scene(size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndar
         if np.mean(mask[covered > 0.5] != 0) > MAX_OVERLAP:
             continue
         colour = rng.normal(kind.colour, COLOUR_SPREAD)
-        photo = paint(photo, covered, kind.texture, colour, rng)
+        image = paint(image, covered, kind.texture, colour, rng)
         mask[covered > 0.5] = kind.label
-    noisy = photo + rng.normal(0, 3, photo.shape)
+    noisy = image + rng.normal(0, 3, image.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8), mask
 
 
 def paint(
-    photo: np.ndarray,
+    image: np.ndarray,
     covered: np.ndarray,
     texture: Texture,
     colour: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Lay a textured, unevenly lit surface over the covered part of the photo, (H, W, 3)."""
+    """Lay a textured, unevenly lit surface over the covered part of the image, (H, W, 3)."""
     height, width = covered.shape
     y, x = np.mgrid[:height, :width].astype(np.float64)
     contrast = rng.uniform(8, 16) * rng.uniform(0.6, 1.4, 3)
     slope = rng.uniform(-25, 25, 2)
     light = slope[0] * (x / width - 0.5) + slope[1] * (y / height - 0.5)
     surface = colour + texture(x, y, rng)[..., None] * contrast + light[..., None]
-    return photo + covered[..., None] * (surface - photo)
+    return image + covered[..., None] * (surface - image)
 
 
 def draw_scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -237,15 +237,15 @@ def write_dataset(out: Path, recipe: dict) -> None:
     """Draw every scene of the recipe into the folder `out`, the manifest last."""
     for folder in (*SUFFIXES, "ImageSets/Segmentation"):
         (out / folder).mkdir(parents=True)
-    photos, masks, scribbles = (out / folder for folder in SUFFIXES)
+    images, masks, scribbles = (out / folder for folder in SUFFIXES)
     names = scene_names(recipe)
     for split, ids in names.items():
         (out / f"ImageSets/Segmentation/{split}.txt").write_text("".join(f"{i}\n" for i in ids))
     for name in track([i for ids in names.values() for i in ids], "Drawing the sample data"):
         # One generator for each scene: it stays the same however many others are asked for.
         rng = np.random.default_rng([recipe["seed"], *name.encode()])
-        photo, mask = draw_scene(tuple(recipe["size"]), rng)
-        Image.fromarray(photo).save(photos / f"{name}.jpg", quality=95)
+        image, mask = draw_scene(tuple(recipe["size"]), rng)
+        Image.fromarray(image).save(images / f"{name}.jpg", quality=95)
         write_label_png(mask, masks / f"{name}.png")
         write_label_png(draw_scribbles(mask, rng), scribbles / f"{name}.png")
     (out / MANIFEST).write_text(json.dumps(recipe))
@@ -294,7 +294,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs=2,
         default=[160, 120],
         metavar=("WIDTH", "HEIGHT"),
-        help="of a photo, in pixels (default: 160 120)",
+        help="of an image, in pixels (default: 160 120)",
     )
     parser.add_argument("--seed", type=at_least(0), default=0, help=f"of the drawing {default}")
     return parser.parse_args(argv)

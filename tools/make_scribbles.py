@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             mask, palette = read_label_png(path, maps.ignore_index, maps.reduce_zero_label)
         except (OSError, ValueError) as error:
-            bad.append(f"{name} is no mask: {error}")
+            bad.append(f"{name} is not a mask: {error}")
             continue
         scribbles = draw(mask, np.random.default_rng([args.seed, *os.fsencode(path.stem)]))
         try:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def of_folder(args: argparse.Namespace) -> tuple[LabelMaps, list[str], Path]:
     """The folder of the masks, their names in it, and the folder to write to."""
     if args.out is None:
-        raise ValueError("--out names the folder for the scribbles; only a config tells it itself.")
+        raise ValueError("--out must name the folder for the scribbles: only a config has its own.")
     masks = visible(path for path in args.masks.glob("*") if path.suffix.lower() == ".png")
     maps = LabelMaps(args.masks, ".png", args.ignore_index, args.reduce_zero_label)
     return maps, [path.name for path in masks], args.out

@@ -156,7 +156,7 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
         # On an empty one, MMEngine fails with a message of its own or waits for an image for ever.
         if ids and ids.is_file() and not read_id_list(ids):
             raise DatasetFilesError(
-                f"{ids} names no photo. Write the ids into it, one a line, or name another ann_file"
+                f"{ids} names no image. Write the ids into it, one a line, or name another ann_file"
             )
 
 
@@ -184,7 +184,7 @@ def no_weights(config: Config, error: URLError) -> str:
 
 
 def is_one(dataset: ConfigDict, kind: type) -> bool:
-    """Whether the data set of a config is of a kind; one that is not registered is none."""
+    """Whether the data set of a config is of a kind; False for one that is not registered."""
     from mmseg_rloss.datasets.config_data import type_of
 
     try:
@@ -381,7 +381,7 @@ def distribute_on_cpu() -> None:
 
 
 def is_lost_connection(error: RuntimeError) -> bool:
-    """Whether a process was left by another one, as gloo and NCCL tell it."""
+    """Whether a process was left by another one, as gloo and NCCL report it."""
     import torch.distributed
 
     if isinstance(error, torch.distributed.DistError):
@@ -390,7 +390,7 @@ def is_lost_connection(error: RuntimeError) -> bool:
 
 
 def leave_process_group() -> None:
-    """End the group's threads: one that lets go of a tensor while the interpreter ends aborts it.
+    """End the group's threads: one that frees a tensor while the interpreter exits aborts it.
 
     They end with the last reference to the group. The model wrapper's lasts until the garbage is
     collected, since the Runner is part of reference cycles; it must not be the last, for a wrapper

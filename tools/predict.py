@@ -1,10 +1,10 @@
-"""Predict the masks of photos: label maps as palette PNGs, and overlays to look at.
+"""Predict the masks of images: label maps as palette PNGs, and overlays to look at.
 
-    python tools/predict.py CONFIG CHECKPOINT photos/ --out predictions/
+    python tools/predict.py CONFIG CHECKPOINT images/ --out predictions/
 
 writes predictions/masks/NAME.png, whose pixels are the network's class indices in the colours of
-the classes, and predictions/overlays/NAME.jpg. Photos in subfolders keep their subfolders; masks
-and overlays of an earlier run are no photos. With --save-scores, predictions/scores/NAME.npy holds
+the classes, and predictions/overlays/NAME.jpg. Images in subfolders keep their subfolders; masks
+and overlays of an earlier run do not count. With --save-scores, predictions/scores/NAME.npy holds
 the logits, float16 (classes, height, width).
 
 --refine lets a dense CRF refine the predictions; its parameters are options of the config:
@@ -40,10 +40,10 @@ from mmseg_rloss.command_line import (
     stop_if_any,
     visible,
 )
-from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
+from mmseg_rloss.datasets.id_list import IMAGE_SUFFIXES
+from mmseg_rloss.datasets.image import reason
 from mmseg_rloss.datasets.label_png import UNLABELLED, write_label_png
-from mmseg_rloss.datasets.photo import reason
-from mmseg_rloss.visualization import clear_background, overlay_labels, read_photo
+from mmseg_rloss.visualization import clear_background, overlay_labels, read_image
 
 RESULTS = ("masks", "overlays", "scores")  # folders in --out
 REFINING_SEGMENTORS = {
@@ -54,9 +54,9 @@ REFINING_SEGMENTORS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    photos = find_photos(args.photos, args.out)
-    if not photos:
-        raise SystemExit(f"No photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named.")
+    images = find_images(args.images, args.out)
+    if not images:
+        raise SystemExit(f"No image ({' '.join(IMAGE_SUFFIXES)}) in the folders that were named.")
     config = read_network_config(args.config, args.cfg_options)
     if args.refine is not None:
         refine(config.model, args.refine)
@@ -69,19 +69,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(f"A palette PNG has room for {UNLABELLED} classes, not {len(palette)}.")
     cleared = clear_background(palette, model.dataset_meta.get("classes") or ())
     bad = []
-    for name, path in track(photos.items(), "Predicting"):
+    for name, path in track(images.items(), "Predicting"):
         try:
-            photo = read_photo(path)
+            image = read_image(path)
         except OSError as error:
             bad.append(str(error))
             continue
         try:
             sample = inference_model(model, str(path)).cpu().numpy()
-        except Exception as error:  # The photo may be too large, or not what the config loads.
+        except Exception as error:  # The image may be too large, or not what the config loads.
             bad.append(f"{path}: {reason(error)}")
             continue
         mask = sample.pred_sem_seg.data[0].astype(np.uint8)
-        overlay = Image.fromarray(overlay_labels(photo, mask, cleared))
+        overlay = Image.fromarray(overlay_labels(image, mask, cleared))
         try:
             write_label_png(mask, file(args.out, "masks", f"{name}.png"), palette)
             overlay.save(file(args.out, "overlays", f"{name}.jpg"), quality=90)
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 np.save(file(args.out, "scores", f"{name}.npy"), scores)
         except OSError as error:
             bad.append(f"{path}: its results cannot be written ({error})")
-    say(f"{args.out} holds the masks and overlays of {len(photos) - len(bad)} photos.")
+    say(f"{args.out} holds the masks and overlays of {len(images) - len(bad)} images.")
     stop_if_any(bad, "files could not be predicted, and were left out")
 
 
@@ -105,28 +105,28 @@ def refine(model: ConfigDict, iterations: int) -> None:
     model.dense_crf = ConfigDict(model.get("dense_crf") or {}, iterations=iterations)
 
 
-def find_photos(paths: list[Path], out: Path) -> dict[str, Path]:
-    """Each photo by its name without suffix, relative to the folder that was named.
+def find_images(paths: list[Path], out: Path) -> dict[str, Path]:
+    """Each image by its name without suffix, relative to the folder that was named.
 
-    What an earlier run has written is none.
+    What an earlier run has written does not count.
     """
-    photos: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     for path in paths:
         root = path if path.is_dir() else path.parent
         if (root == path and root.resolve() == out.resolve()) or is_result(root, out):
             raise SystemExit(f"{path} is where --out would write, over what is there: name another")
-        for photo in photos_below(path, out) if path.is_dir() else [path]:
-            name = str(photo.relative_to(root).with_suffix(""))
-            if photos.setdefault(name, photo) != photo:
-                raise SystemExit(f"{photos[name]} and {photo} would share a mask: rename one.")
-    return photos
+        for image in images_below(path, out) if path.is_dir() else [path]:
+            name = str(image.relative_to(root).with_suffix(""))
+            if images.setdefault(name, image) != image:
+                raise SystemExit(f"{images[name]} and {image} would share a mask: rename one.")
+    return images
 
 
-def photos_below(folder: Path, out: Path) -> list[Path]:
+def images_below(folder: Path, out: Path) -> list[Path]:
     return [
         path
         for path in visible(folder.rglob("*"))
-        if path.suffix.lower() in PHOTO_SUFFIXES
+        if path.suffix.lower() in IMAGE_SUFFIXES
         and not path.is_dir()
         and not is_result(path.parent, out)
     ]
@@ -150,7 +150,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("config", help="config of the network")
     parser.add_argument("checkpoint", help="its weights")
-    parser.add_argument("photos", type=Path, nargs="+", help="photos, or folders of photos")
+    parser.add_argument("images", type=Path, nargs="+", help="images, or folders of images")
     parser.add_argument("--out", type=output_folder, required=True, help="folder to write to")
     parser.add_argument("--save-scores", action="store_true", help="write the logits, too")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
     python tools/visualize_densecrf.py CONFIG CHECKPOINT IMAGE ... --out pictures/
 
-draws one figure for each photo, or for each one in a folder, by the first such loss of the config.
+draws one figure for each image, or for each one in a folder, by the first such loss of the config.
 Several sigmas give a row for each pair of them, to choose bandwidths by looking:
 
     ... --sigma-rgb 5 15 30 --sigma-xy 20 50 100
@@ -21,7 +21,7 @@ them, NAME.npy in a folder, each (classes, height, width) of logits or probabili
 
 The config names the classes, their colours and the loss; without one, they are VOC's and rloss's.
 
-The loss is computed at the size of the photo, whose pixels sigma_xy counts.
+The loss is computed at the size of the image, whose pixels sigma_xy counts.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ from mmseg_rloss.command_line import (
 )
 from mmseg_rloss.datasets import PascalScribbleDataset
 from mmseg_rloss.datasets.config_data import LabelMaps, metainfo_of
-from mmseg_rloss.datasets.id_list import PHOTO_SUFFIXES
+from mmseg_rloss.datasets.id_list import IMAGE_SUFFIXES
+from mmseg_rloss.datasets.image import reason
 from mmseg_rloss.datasets.image_folder import files_by_id
 from mmseg_rloss.datasets.label_png import voc_palette
-from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
 from mmseg_rloss.models.head_check import losses_by_name
 from mmseg_rloss.models.losses import named_losses
 from mmseg_rloss.ops.energy_layer import EnergyLayer, LatticeLayer
-from mmseg_rloss.visualization import draw_densecrf, read_photo
+from mmseg_rloss.visualization import draw_densecrf, read_image
 
 VOC_CLASSES = PascalScribbleDataset.METAINFO["classes"]
 
@@ -84,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     source = read(*args.model, names=args.losses)
     losses = [varied for loss in source.losses for varied in vary(loss, args)]
     bad = []
-    for name, photo in track(args.photos.items(), "Drawing"):
+    for name, path in track(args.images.items(), "Drawing"):
         try:
-            maps = maps_of(name, photo, source, args)
+            maps = maps_of(name, path, source, args)
         except (OSError, ValueError) as error:
             bad.append(str(error))
             continue
@@ -103,37 +103,35 @@ def main(argv: Sequence[str] | None = None) -> None:
             file = args.out / f"{name}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(file)
-        except (OSError, ValueError) as error:  # The scale may leave no pixel of a small photo.
-            bad.append(f"{photo}: its figure cannot be drawn ({error})")
-    say(f"{args.out} holds {len(args.photos) - len(bad)} figures.")
-    stop_if_any(bad, "photos have no figure")
+        except (OSError, ValueError) as error:  # The scale may leave no pixel of a small image.
+            bad.append(f"{path}: its figure cannot be drawn ({error})")
+    say(f"{args.out} holds {len(args.images) - len(bad)} figures.")
+    stop_if_any(bad, "images have no figure")
 
 
 class Maps(NamedTuple):
-    """What is drawn of one photo."""
+    """What is drawn of one image."""
 
     image: Tensor  # (3, H, W)
     probabilities: Tensor  # (K, H, W)
     labels: Tensor | None  # (H, W)
 
 
-def maps_of(
-    name: str, photo: Path, source: Network | SavedScores, args: argparse.Namespace
-) -> Maps:
-    """Read a photo and what belongs to it, by its name without suffix.
+def maps_of(name: str, path: Path, source: Network | SavedScores, args: argparse.Namespace) -> Maps:
+    """Read an image and what belongs to it, by its name without suffix.
 
     Raises:
         OSError, ValueError: One of the files cannot be used.
     """
-    image = torch.from_numpy(read_photo(photo)).permute(2, 0, 1)
-    scores = source.scores(name, photo)
+    image = torch.from_numpy(read_image(path)).permute(2, 0, 1)
+    scores = source.scores(name, path)
     if scores.ndim != 3 or not len(scores) or scores.shape[1:] != image.shape[1:]:
         raise ValueError(
-            f"The score map of {photo} is {tuple(scores.shape)}. It must be "
-            f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the photo."
+            f"The score map of {path} is {tuple(scores.shape)}. It must be "
+            f"(classes, {image.shape[1]}, {image.shape[2]}): resize it to the image."
         )
     if not torch.isfinite(scores).all():
-        raise ValueError(f"The score map of {photo} has values that are not finite.")
+        raise ValueError(f"The score map of {path} has values that are not finite.")
     labels = read_labels(args, name, image) if args.labels else None
     return Maps(image.to(scores.device), to_probabilities(scores), labels)
 
@@ -154,12 +152,12 @@ class Network:
         """Their names."""
         return self._classes if len(self._classes) == count else names_of(count)
 
-    def scores(self, name: str, photo: Path) -> Tensor:
+    def scores(self, name: str, path: Path) -> Tensor:
         """(K, H, W)"""
         try:
-            return inference_model(self._model, str(photo)).seg_logits.data
-        except Exception as error:  # The photo may be too large, or not what the config loads.
-            raise ValueError(f"{photo}: {reason(error)}") from error
+            return inference_model(self._model, str(path)).seg_logits.data
+        except Exception as error:  # The image may be too large, or not what the config loads.
+            raise ValueError(f"{path}: {reason(error)}") from error
 
 
 class SavedScores:
@@ -181,18 +179,18 @@ class SavedScores:
         """Their names: the config's, or as a map of so many classes suggests."""
         return self._classes if len(self._classes) == count else names_of(count)
 
-    def scores(self, name: str, photo: Path) -> Tensor:
+    def scores(self, name: str, path: Path) -> Tensor:
         """(K, H, W)"""
-        path = self._folder / f"{name}.npy"
-        if not path.is_file():
-            raise ValueError(f"{photo} needs its score map {path}.")
+        file = self._folder / f"{name}.npy"
+        if not file.is_file():
+            raise ValueError(f"{path} needs its score map {file}.")
         try:
-            scores = torch.from_numpy(np.load(path))
+            scores = torch.from_numpy(np.load(file))
             if scores.is_complex():
                 raise TypeError("its numbers are complex")
             return scores.float()
         except Exception as error:  # NumPy parses the header as Python, and has all its errors.
-            raise ValueError(f"{path} is no score map ({reason(error)})") from error
+            raise ValueError(f"{file} is not a score map ({reason(error)})") from error
 
 
 def names_of(count: int) -> list[str]:
@@ -202,7 +200,7 @@ def names_of(count: int) -> list[str]:
 
 
 def read_labels(args: argparse.Namespace, name: str, image: Tensor) -> Tensor:
-    """(H, W) of the photo."""
+    """(H, W) of the image."""
     maps = LabelMaps(args.labels, ".png", args.ignore_index, args.reduce_zero_label)
     try:
         labels, _ = maps.read(name, tuple(image.shape[1:]))
@@ -275,7 +273,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "       %(prog)s --scores FOLDER [CONFIG] IMAGE ... [options]",
     )
     parser.add_argument(
-        "inputs", nargs="+", help="config, checkpoint, and photos or folders; or just those"
+        "inputs", nargs="+", help="config, checkpoint, and images or folders; or just those"
     )
     parser.add_argument("--scores", type=Path, metavar="FOLDER", help="of saved score maps")
     parser.add_argument(
@@ -309,34 +307,34 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.scores:  # which stand for the checkpoint
         args.model = [path for path in args.inputs[:1] if path.endswith(".py")]
         if args.losses and not args.model:
-            parser.error("--losses names losses of a config: name it before the photos")
-    paths = [Path(photo) for photo in args.inputs[len(args.model) :]]
+            parser.error("--losses names losses of a config: name it before the images")
+    paths = [Path(image) for image in args.inputs[len(args.model) :]]
     if not paths:
-        parser.error("name at least one photo, after the config and the checkpoint")
+        parser.error("name at least one image, after the config and the checkpoint")
     if absent := [str(path) for path in paths if not (path.is_file() or path.is_dir())]:
-        parser.error(f"no such photo: {', '.join(absent)}")
-    args.photos = {}
-    for name, photo in photos_of(paths):
-        if args.photos.setdefault(name, photo) != photo:
+        parser.error(f"no such image: {', '.join(absent)}")
+    args.images = {}
+    for name, image in images_of(paths):
+        if args.images.setdefault(name, image) != image:
             parser.error(
-                f"{args.photos[name]} and {photo} would share a figure: call the tool for each "
+                f"{args.images[name]} and {image} would share a figure: call the tool for each "
                 "folder, or rename one"
             )
-    if not args.photos:
-        parser.error(f"no photo ({' '.join(PHOTO_SUFFIXES)}) in the folders that were named")
-    figures = {(args.out / f"{name}.png").resolve() for name in args.photos}
-    inputs = [*args.photos.values(), *(args.labels.rglob("*.png") if args.labels else [])]
+    if not args.images:
+        parser.error(f"no image ({' '.join(IMAGE_SUFFIXES)}) in the folders that were named")
+    figures = {(args.out / f"{name}.png").resolve() for name in args.images}
+    inputs = [*args.images.values(), *(args.labels.rglob("*.png") if args.labels else [])]
     if over := [str(path) for path in inputs if path.resolve() in figures]:
         parser.error(f"--out would write a figure over {', '.join(over)}: name another folder")
     return args
 
 
-def photos_of(paths: list[Path]) -> Iterator[tuple[str, Path]]:
-    """Each photo, and those of the folders, by its name without suffix, within the folder."""
+def images_of(paths: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Each image, and those of the folders, by its name without suffix, within the folder."""
     for path in paths:
         if path.is_dir():
             for name, found in files_by_id(path).items():
-                yield from ((name, photo) for photo in found)
+                yield from ((name, image) for image in found)
         else:
             yield path.stem, path
 

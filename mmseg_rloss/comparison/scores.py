@@ -48,10 +48,10 @@ def measure(config: Config, folder: Path) -> Result:
     predictions = folder / "predictions"
     for item in dataset:
         mask = item["data_samples"].gt_sem_seg.numpy().data[0]
-        photo = Path(item["data_samples"].img_path)
-        sample = inference_model(model, str(photo))
+        path = Path(item["data_samples"].img_path)
+        sample = inference_model(model, str(path))
         prediction = sample.pred_sem_seg.cpu().numpy().data[0]
-        file = predictions / f"{names[photo]}.png"
+        file = predictions / f"{names[path]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_label_png(prediction.astype(np.uint8), file, data.palette)
         count(areas, prediction, mask, ignored)

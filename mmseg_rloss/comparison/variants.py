@@ -36,7 +36,7 @@ def losses_to_compare(config: Config, names: list[str] | None) -> dict[str, dict
         names: Of the latter; None for the first in ``loss_decode``.
 
     Raises:
-        ComparisonError: There is none, or none of a name, or one has the name of another training.
+        ComparisonError: There are none, a name is unknown, or it is that of another training.
     """
     if names is None:
         listed = [
@@ -72,7 +72,7 @@ def losses_of(head: ConfigDict) -> Sequence[ConfigDict]:
 def is_regularized(loss: ConfigDict) -> bool:
     kind = loss.type if isinstance(loss.type, type) else MODELS.get(loss.type)
     if kind is None:
-        raise ComparisonError(f"loss_decode names {loss.type}, which is no registered loss.")
+        raise ComparisonError(f"loss_decode names {loss.type}, which is not a registered loss.")
     return issubclass(kind, RegularizedLoss)
 
 

@@ -19,7 +19,7 @@ LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_d
 
 
 class LabelMaps(NamedTuple):
-    """A folder of label maps, and how they are to be read."""
+    """A folder of label maps, and how to read them."""
 
     folder: Path
     suffix: str = ".png"
@@ -44,7 +44,7 @@ class LabelMaps(NamedTuple):
         labels, colours = read_label_png(self.path(name), self.ignore_index, self.reduce_zero_label)
         if size is not None and labels.shape != size:
             path = self.path(name)
-            raise ValueError(f"{path}: {labels.shape}, but its photo has {size} (height, width)")
+            raise ValueError(f"{path}: {labels.shape}, but its image has {size} (height, width)")
         if not self.label_map:
             return labels, colours
         mapping, mapped = np.arange(256, dtype=np.uint8), colours.copy()
@@ -73,7 +73,7 @@ def data_of(config: Config, split: str) -> ConfigData:
         split: 'train', 'val' or 'test'.
 
     Raises:
-        ValueError: The config has no such data set, or it is none of images and label maps.
+        ValueError: The config has no such data set, or it is not one of images and label maps.
         DatasetNotFoundError: Its folders are not there.
     """
     given = inner_dataset(config, split)
@@ -81,7 +81,7 @@ def data_of(config: Config, split: str) -> ConfigData:
     folder = Path(dataset.data_prefix.get("img_path") or "")
     if isinstance(dataset, ScribbleDataset):
         found, problems = dataset.find_files(dataset.ids())
-        images = {name: photo for name, photo, _ in found}
+        images = {name: image for name, image, _ in found}
         ignore_index = dataset.ignore_index
     else:
         items = (Path(item["img_path"]) for item in dataset.load_data_list())
@@ -124,7 +124,7 @@ def type_of(dataset: ConfigDict) -> type:
     init_default_scope("mmseg")
     kind = dataset["type"] if isinstance(dataset["type"], type) else DATASETS.get(dataset["type"])
     if kind is None:
-        raise ValueError(f"{dataset['type']} is no data set that is registered")
+        raise ValueError(f"{dataset['type']} is not a registered data set")
     return kind
 
 
@@ -143,15 +143,15 @@ def inner_dataset(config: Config, split: str) -> ConfigDict:
 
 
 def build_unread(dataset: ConfigDict) -> BaseSegDataset:
-    """Build a data set that looks at no file yet.
+    """Build a data set without looking at its files.
 
     Raises:
-        ValueError: It is none of images and label maps.
+        ValueError: It is not one of images and label maps.
     """
     init_default_scope("mmseg")
     built = DATASETS.build(dict(copy.deepcopy(dataset), pipeline=[], lazy_init=True))
     if not isinstance(built, BaseSegDataset):
-        raise ValueError(f"{type(built).__name__} is no data set of images and label maps")
+        raise ValueError(f"{type(built).__name__} is not a data set of images and label maps")
     return built
 
 

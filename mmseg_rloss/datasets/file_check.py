@@ -1,4 +1,4 @@
-"""Looks at the photos and label maps of a data set before a network sees them."""
+"""Looks at the images and label maps of a data set before a network sees them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
+from .image import check_regular, image_size, reason
 from .label_png import UNLABELLED, labels_of, standardize
-from .photo import check_regular, photo_size, reason
 
 MAX_NAMES = 100  # in one error message
 
@@ -24,12 +24,12 @@ class DatasetFilesError(ValueError):
 
 
 class Finding(NamedTuple):
-    """What is to be told of a photo and its label map."""
+    """What there is to report about an image and its label map."""
 
     label_path: Path
     problem: str | None = None
     pixels: np.ndarray = np.zeros(256, np.int64)  # of each label, as the file has them
-    unknown: int | None = None  # a label of the file that is no class
+    unknown: int | None = None  # a label of the file that has no class
 
 
 def check_files(
@@ -42,19 +42,19 @@ def check_files(
     owner: str = "",
     problems: Iterable[str] = (),
 ) -> None:
-    """Look at every photo and its label map, and report all that is wrong.
+    """Look at every image and its label map, and report all that is wrong.
 
-    Label maps are decoded; of a photo, the header and the end of the file are read.
+    Label maps are decoded; of an image, the header and the end of the file are read.
 
     Args:
-        pairs: the paths of each photo and its label map.
-        num_classes: labels from there on are none.
+        pairs: the paths of each image and its label map.
+        num_classes: labels from this number on have no class.
         scribbles: whether most pixels should be unlabelled.
         ignore_index: what stands for unlabelled in the label maps.
         reduce_zero_label: whether 0 does, and the classes count from 1.
-        loader: how the pipeline reads photos, if not by default.
+        loader: how the pipeline reads images, if not by default.
         owner: whose argument ignore_index is, if not the data set's.
-        problems: what is wrong with photos that are not among the pairs.
+        problems: what is wrong with images that are not among the pairs.
 
     Raises:
         DatasetFilesError: naming each file that cannot be used, and why.
@@ -71,7 +71,7 @@ def check_files(
     problems = [*problems, *(finding.problem for finding in findings if finding.problem)]
     if problems:
         raise DatasetFilesError(
-            f"{len(problems)} photos of the data set cannot be used:\n  {listed(problems)}"
+            f"{len(problems)} images of the data set cannot be used:\n  {listed(problems)}"
             + _hint_at_other_values(findings, num_classes, owner)
         )
     unlabelled = sorted({ignore_index, 0, UNLABELLED} if reduce_zero_label else {ignore_index})
@@ -149,11 +149,11 @@ def inspect_pair(
     reduce_zero_label: bool,
     loader: LoadImageFromFile,
 ) -> Finding:
-    """What is wrong with a photo and its label map, or else how many pixels each label has."""
-    photo, label_path = pair
+    """What is wrong with an image and its label map, or else how many pixels each label has."""
+    image_path, label_path = pair
     found = partial(Finding, label_path)
     try:
-        size = photo_size(photo, loader)
+        size = image_size(image_path, loader)
     except OSError as error:
         return found(str(error))
     try:
@@ -172,13 +172,13 @@ def inspect_pair(
     except ValueError as error:
         return found(str(error))
     if labels.shape != size:
-        sizes = f"{labels.shape[::-1]} pixels, its photo {photo.name} has {size[::-1]}"
+        sizes = f"{labels.shape[::-1]} pixels, its image {image_path.name} has {size[::-1]}"
         return found(f"{label_path}: {sizes}")
     pixels = np.bincount(labels.ravel(), minlength=256)
     classes = standardize(np.arange(256, dtype=np.uint8), ignore_index, reduce_zero_label)
     unknown = np.flatnonzero(pixels * ((classes >= num_classes) & (classes != UNLABELLED)))
     if len(unknown):
         label = unknown[-1].item()
-        text = f"{label_path}: label {label}, which is none of the {num_classes} classes"
+        text = f"{label_path}: label {label}, which is not one of the {num_classes} classes"
         return found(text, unknown=label)
     return found(pixels=pixels)

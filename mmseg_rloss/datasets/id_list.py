@@ -5,18 +5,18 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # Between two paths, each of which may hold spaces.
 BETWEEN_PATHS = re.compile(
-    rf"(?:{'|'.join(f'(?<={re.escape(suffix)})' for suffix in PHOTO_SUFFIXES)})\s+", re.IGNORECASE
+    rf"(?:{'|'.join(f'(?<={re.escape(suffix)})' for suffix in IMAGE_SUFFIXES)})\s+", re.IGNORECASE
 )
 
 
 def read_id_list(path: str | Path) -> list[str]:
-    """Read the ids of a list: one a line, or the paths of the photo and of its labels.
+    """Read the ids of a list: one a line, or the paths of the image and of its labels.
 
     ``2007_000032``, ``JPEGImages/2007_000032.jpg`` and rloss's and DeepLab's
-    ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` name the same photo.
+    ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` name the same image.
     Which labels are read is not the list's affair. Blank lines and a byte order mark do no harm.
 
     Args:
@@ -26,7 +26,7 @@ def read_id_list(path: str | Path) -> list[str]:
         list[str]: the ids, in order.
 
     Raises:
-        ValueError: it is no text, or a line pairs a photo with the labels of another.
+        ValueError: it is not text, or a line pairs an image with the labels of another.
     """
     data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
@@ -41,11 +41,11 @@ def read_id_list(path: str | Path) -> list[str]:
 def id_of(line: str, path: str | Path) -> str:
     """The id that a line of a list names."""
     columns = BETWEEN_PATHS.split(line)
-    if not all(column.lower().endswith(PHOTO_SUFFIXES) for column in columns):
+    if not all(column.lower().endswith(IMAGE_SUFFIXES) for column in columns):
         return line
     ids = list(dict.fromkeys(map(name_in_folder, columns)))
     if len(ids) > 1:
-        raise ValueError(f"{path}: {line!r} pairs a photo with labels of another name")
+        raise ValueError(f"{path}: {line!r} pairs an image with labels of another name")
     return ids[0]
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .id_list import PHOTO_SUFFIXES
+from .id_list import IMAGE_SUFFIXES
 
 
 def regular_files(root: Path) -> Iterator[Path]:
@@ -25,11 +25,11 @@ def files_by_id(folder: Path) -> dict[str, list[Path]]:
     """The images of a folder and its subfolders, by their path in it without the suffix.
 
     Ids may hold spaces and dots: of ``a b.v2.png`` it is ``a b.v2``. Hidden files, such as macOS's
-    ``._photo.jpg``, are left out.
+    ``._image.jpg``, are left out.
     """
     files: dict[str, list[Path]] = {}
     for path in sorted(regular_files(folder)):
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
             files.setdefault(id_in(folder, path), []).append(path)
     return files
 
@@ -54,7 +54,7 @@ def only_image(images: dict[str, list[Path]], name: str, folder: Path) -> Path:
     """
     found = images.get(name, [])
     if not found:
-        others = ", ".join(suffix for suffix in PHOTO_SUFFIXES if suffix != ".jpg")
+        others = ", ".join(suffix for suffix in IMAGE_SUFFIXES if suffix != ".jpg")
         raise ValueError(f"{folder / name}.jpg: missing, and so are {others} of this name")
     if len(found) > 1:
         both = " and ".join(map(str, found))

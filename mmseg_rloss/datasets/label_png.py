@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .photo import check_regular, reason
+from .image import check_regular, reason
 
 UNLABELLED = 255
 LOSSY = ("JPEG", "MPO")

@@ -1,4 +1,4 @@
-"""Looks at the files of data sets of one's own, as ScribbleDataset looks at its own."""
+"""Checks the files of custom data sets, as ScribbleDataset checks its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_training_files(dataset: Any) -> None:
         dataset: A data set of MMSeg, or a wrapper of such sets.
 
     Raises:
-        DatasetFilesError: It is a ValueError. A set names no photo, or files cannot be used.
+        DatasetFilesError: It is a ValueError. A set names no image, or files cannot be used.
     """
     for part in _sets(dataset):
         _check_not_empty(part)
@@ -40,7 +40,7 @@ def has_scribbles(dataset: Any) -> bool:
 def check_evaluation_files(loop: Any) -> None:
     """Look at the files of a set to evaluate on, unless it is one of MMSeg's public ones.
 
-    MMSeg's metrics count predictions where labels are no class, and fail without a name where they
+    MMSeg's metrics count predictions where labels have no class, and fail without a name where they
     have another size.
 
     Args:
@@ -80,7 +80,7 @@ def _check_not_empty(dataset: BaseSegDataset) -> None:
     if len(dataset) == 0:
         source = dataset.ann_file or dataset.data_prefix.get("img_path")
         raise DatasetFilesError(
-            f"{source} names no photo: the data set is empty. Write the ids into it, one a line, "
+            f"{source} names no image: the data set is empty. Write the ids into it, one a line, "
             "or name another ann_file"
         )
 

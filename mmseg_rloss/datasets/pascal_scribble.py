@@ -16,7 +16,7 @@ from .scribble_dataset import (
     what_lacks,
 )
 
-PHOTO_FOLDER = "JPEGImages"
+IMAGE_FOLDER = "JPEGImages"
 LABEL_FOLDERS = {"scribble": "pascal_2012_scribble", "mask": "SegmentationClassAug"}
 ID_LISTS = {
     "train": ("ImageSets/SegmentationAug/train.txt", "ImageSets/Segmentation/train_aug.txt"),
@@ -36,7 +36,7 @@ class PascalScribbleDataset(ScribbleDataset):
         ImageSets/SegmentationAug/{train,val}.txt
             or ImageSets/Segmentation/{train_aug,val}.txt
 
-    Label maps have one channel (palette or grey) with VOC's 21 indices. Every photo and label
+    Label maps have one channel (palette or grey) with VOC's 21 indices. Every image and label
     map of the split is looked at before training starts: a second or two for a thousand of them.
     A warning names labels that look as if another value than 255 stood for unlabelled.
 
@@ -46,7 +46,7 @@ class PascalScribbleDataset(ScribbleDataset):
         labels (str): 'scribble' or 'mask'.
         ann_file (str): another list of ids, relative to the root.
         data_prefix (dict): other folders, `img_path` and `seg_map_path`, relative to the root.
-        img_suffix (str): the suffix of the photos.
+        img_suffix (str): the suffix of the images.
         **kwargs: as in ScribbleDataset, such as `ignore_index`, and in BaseSegDataset; `metainfo`
             can choose some of VOC's classes.
 
@@ -54,12 +54,12 @@ class PascalScribbleDataset(ScribbleDataset):
         DatasetNotFoundError: the root, a folder or the id list is missing.
         TypeError: an argument is of another type.
         DatasetFilesError: files of the split are missing, unreadable, truncated, of unequal size
-            or hold labels that are none of VOC's.
+            or hold labels other than VOC's.
         ValueError: a transform of the pipeline would invent labels.
     """
 
     METAINFO = PascalVOCDataset.METAINFO
-    PHOTO_FOLDER = PHOTO_FOLDER
+    IMAGE_FOLDER = IMAGE_FOLDER
     LABEL_FOLDERS = LABEL_FOLDERS
 
     def __init__(
@@ -92,20 +92,20 @@ class PascalScribbleDataset(ScribbleDataset):
         """Where the chosen ones of VOC's classes go.
 
         Raises:
-            ValueError: Some are none of VOC's.
+            ValueError: Some are not VOC's.
         """
         others = [name for name in new_classes or () if name not in cls.METAINFO["classes"]]
         if others:
             raise ValueError(
                 f"metainfo has classes that are not a subset of VOC's: {', '.join(others)}. "
-                "ScribbleDataset reads those of one's own"
+                "ScribbleDataset reads custom ones"
             )
         return super().get_label_map(new_classes)
 
 
 def find_id_list(root: Path, split: str, label_folder: str) -> str:
     """The id list of a split, relative to the root, once all of the layout has been found."""
-    return find_files(root, ID_LISTS[split], (PHOTO_FOLDER, label_folder))
+    return find_files(root, ID_LISTS[split], (IMAGE_FOLDER, label_folder))
 
 
 def find_files(root: Path, lists: Sequence[str], folders: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Scribbles for classes of one's own, in folders of any names."""
+"""Scribbles for custom classes, in folders of any names."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class ScribbleDataset(BaseSegDataset):
         DatasetNotFoundError: the root, a folder or the id list is missing.
         TypeError: an argument is of another type.
         DatasetFilesError: files are missing, unreadable, truncated, of unequal size, share an id or
-            hold labels that are no class. All of them are named.
+            hold labels of no class. All of them are named.
         ValueError: no classes are named, the palette does not fit them, or a transform of the
             pipeline would invent labels.
     """
 
-    PHOTO_FOLDER = "images"
+    IMAGE_FOLDER = "images"
     LABEL_FOLDERS = {"scribble": "scribbles", "mask": "masks"}  # noqa: RUF012  # as METAINFO
 
     def __init__(
@@ -101,7 +101,7 @@ class ScribbleDataset(BaseSegDataset):
     @classmethod
     def folders(cls, labels: str, data_prefix: dict | None) -> dict[str, str]:
         """The folders of images and label maps, relative to the root."""
-        prefix = dict(img_path=cls.PHOTO_FOLDER, seg_map_path=cls.LABEL_FOLDERS[labels])
+        prefix = dict(img_path=cls.IMAGE_FOLDER, seg_map_path=cls.LABEL_FOLDERS[labels])
         for name, folder in (data_prefix or {}).items():
             if name not in prefix:
                 raise ValueError(f"data_prefix has {' and '.join(prefix)}, not {name!r}")
@@ -149,18 +149,18 @@ class ScribbleDataset(BaseSegDataset):
         ids = self.ids()
         if not ids:
             source = self.ann_file or self.data_prefix["seg_map_path"]
-            warnings.warn(f"{source} names no photo: the data set is empty", stacklevel=2)
+            warnings.warn(f"{source} names no image: the data set is empty", stacklevel=2)
             self.serialize_data = False  # MMEngine cannot serialize nothing.
         if repeated := [name for name, count in Counter(ids).items() if count > 1]:
             warnings.warn(
-                f"{self.ann_file} names {len(repeated)} photos more than once, and they count as "
+                f"{self.ann_file} names {len(repeated)} images more than once, and they count as "
                 f"often: {listed(repeated)}",
                 stacklevel=2,
             )
         found, problems = self.find_files(ids)
         loaders = [step for step in self.pipeline.transforms if isinstance(step, LoadImageFromFile)]
         check_files(
-            [(photo, label) for _, photo, label in found],
+            [(image, label) for _, image, label in found],
             len(self.METAINFO.get("classes") or self.metainfo["classes"]),
             scribbles=self.labels == "scribble",
             ignore_index=self.ignore_index,
@@ -170,20 +170,20 @@ class ScribbleDataset(BaseSegDataset):
         )
         return [
             dict(
-                img_path=str(photo),
+                img_path=str(image),
                 seg_map_path=str(label),
                 label_map=self._label_map_of_files(),
                 reduce_zero_label=self.reduce_zero_label,
                 seg_fields=[],
             )
-            for _, photo, label in found
+            for _, image, label in found
         ]
 
     def ids(self) -> list[str]:
         """Those of the list, or else of all label maps.
 
         Raises:
-            DatasetFilesError: The list is none.
+            DatasetFilesError: The list cannot be read.
         """
         if not self.ann_file:
             return ids_by_suffix(Path(self.data_prefix["seg_map_path"]), self.seg_map_suffix)
@@ -193,17 +193,17 @@ class ScribbleDataset(BaseSegDataset):
             raise DatasetFilesError(str(error)) from None
 
     def find_files(self, ids: Iterable[str]) -> tuple[list[tuple[str, Path, Path]], list[str]]:
-        """The id, the photo and the label map of each, and what is wrong with the other ids."""
-        photos, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
-        images = files_by_id(photos) if self.img_suffix is None else {}
+        """The id, the image and the label map of each, and what is wrong with the other ids."""
+        folder, labels = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
+        images = files_by_id(folder) if self.img_suffix is None else {}
         found, problems = [], []
         for name in ids:
             try:
                 if self.img_suffix is None:
-                    photo = only_image(images, name, photos)
+                    image = only_image(images, name, folder)
                 else:
-                    photo = photos / f"{name}{self.img_suffix}"
-                found.append((name, photo, labels / f"{name}{self.seg_map_suffix}"))
+                    image = folder / f"{name}{self.img_suffix}"
+                found.append((name, image, labels / f"{name}{self.seg_map_suffix}"))
             except ValueError as error:
                 problems.append(str(error))
         return found, problems

@@ -100,7 +100,7 @@ def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:
     depth = region.depth
     height, width = depth.shape
     here = canvas[region.corner[1] :, region.corner[0] :][:height, :width]
-    # OpenCV draws a line that leaves the canvas a little differently: let it leave the photo alone.
+    # OpenCV draws a line that leaves the canvas a little differently: let it leave the image alone.
     first = np.minimum(np.floor(points.min(0)).astype(int) - 1, 0)
     first = np.maximum(first, -region.corner)
     last = np.maximum(np.ceil(points.max(0)).astype(int) + 2, [width, height])

@@ -41,7 +41,7 @@ def provide_images(
         A handle whose ``remove()`` ends it. It also serves as a context manager.
 
     Raises:
-        TypeError: ``model`` holds no segmentor, or ``value_range`` is no pair of numbers.
+        TypeError: ``model`` holds no segmentor, or ``value_range`` is not a pair of numbers.
         ValueError: ``value_range`` does not rise.
     """
     return ImageProvider(model, value_range)
@@ -102,7 +102,7 @@ def find_segmentor(model: nn.Module) -> BaseModel:
     """The segmentor itself within its wrappers.
 
     Raises:
-        TypeError: There is none.
+        TypeError: It holds no segmentor.
     """
     for module in model.modules() if isinstance(model, nn.Module) else ():
         if isinstance(module, BaseModel):

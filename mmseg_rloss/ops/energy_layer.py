@@ -34,7 +34,7 @@ class EnergyLayer(nn.Module, ABC):
         value_range: As in :func:`~mmseg_rloss.ops.densecrf_loss`.
 
     Raises:
-        TypeError: A parameter is no number.
+        TypeError: A parameter is not a number.
         ValueError: A parameter is out of its range.
     """
 
@@ -120,7 +120,7 @@ class LatticeLayer(EnergyLayer):
         value_range: As in :func:`~mmseg_rloss.ops.densecrf_loss`.
 
     Raises:
-        TypeError: A parameter is no number.
+        TypeError: A parameter is not a number.
         ValueError: A parameter is out of its range.
     """
 

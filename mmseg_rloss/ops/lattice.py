@@ -36,8 +36,8 @@ class Lattice:
     ``exp(-|f_i - f_j|^2 / 2)`` of the features f, un-normalised, the self term included, in time
     linear in pixels and channels (Adams, Baek and Davis, "Fast High-Dimensional Filtering Using
     the Permutohedral Lattice", Eurographics 2010, section 3). As in the original, A is scaled by
-    ``1 / (1 + 2^-D)``; products come to 0.5 to 0.6 of the exact sums on photos, which
-    :func:`gaussian_filter_exact` computes.
+    ``1 / (1 + 2^-D)``; products come to 0.5 to 0.6 of the exact sums on natural images,
+    which :func:`gaussian_filter_exact` computes.
 
     Features may have any number of dimensions. With many, the lattice is close to the Gaussian as
     far as they are correlated; noise of its own in each of 100 bands leaves every pixel alone.
@@ -67,7 +67,7 @@ class Lattice:
             sigma_xy: Bandwidth of the position, in pixels, above 0.
 
         Raises:
-            TypeError: ``image`` is no real tensor, or a bandwidth is no number.
+            TypeError: ``image`` is not a real tensor, or a bandwidth is not a number.
             ValueError: The shape is wrong, ``image`` requires a gradient, or a bandwidth is not
                 positive and finite.
         """
@@ -86,7 +86,7 @@ class Lattice:
                 real type; constant for the gradient.
 
         Raises:
-            TypeError: ``features`` are no real tensor.
+            TypeError: ``features`` are not a real tensor.
             ValueError: The shape is wrong, or ``features`` require a gradient.
         """
         check_tensor("features", features, ("N", "D", "P"))
@@ -107,7 +107,7 @@ class Lattice:
             times.
 
         Raises:
-            TypeError: ``values`` are not of floating point, or ``symmetric`` is no flag.
+            TypeError: ``values`` are not of floating point, or ``symmetric`` is not a flag.
             ValueError: ``values`` do not match the lattice in their shape or device.
         """
         self._check(values)
@@ -178,7 +178,7 @@ def permutohedral_filter(features: Tensor, values: Tensor, *, symmetric: bool = 
         ``values`` by the exact adjoint. See :class:`Lattice` for their scale.
 
     Raises:
-        TypeError: An argument is no tensor or ``values`` is not of floating point.
+        TypeError: An argument is not a tensor or ``values`` is not of floating point.
         ValueError: Shapes do not match, ``features`` require a gradient, or there is no channel.
     """
     check_tensor("features", features, ("N", "D", "P"))
@@ -205,8 +205,8 @@ def bilateral_filter(
         in ``values`` by the exact adjoint. :meth:`Lattice.from_image` defines the affinities.
 
     Raises:
-        TypeError: An argument is no tensor, ``values`` is not of floating point, or a bandwidth
-            is no number.
+        TypeError: An argument is not a tensor, ``values`` is not of floating point, or a bandwidth
+            is not a number.
         ValueError: Shapes do not match, ``image`` requires a gradient, there is no channel, or a
             bandwidth is not positive and finite.
     """

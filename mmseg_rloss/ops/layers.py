@@ -437,8 +437,8 @@ def neighbour_potts_loss(
         gradient of 0.
 
     Raises:
-        TypeError: A tensor has the wrong type, or ``relaxation`` is no string.
-        ValueError: ``relaxation`` is none of the three, or as :func:`densecrf_loss` raises it.
+        TypeError: A tensor has the wrong type, or ``relaxation`` is not a string.
+        ValueError: ``relaxation`` is not one of the three, or as :func:`densecrf_loss` raises it.
     """
     check_choice("relaxation", relaxation, RELAXATIONS)
     sigma_rgb = check_positive("sigma_rgb", sigma_rgb)

@@ -79,7 +79,7 @@ def dense_crf_inference(
 
     image = image.detach().to(probabilities.device)
     check_range(image, torch.ones_like(image[:, 0]))
-    check_range.tell(wait=True)
+    check_range.raise_pending(wait=True)
     compute_type = torch.promote_types(probabilities.dtype, torch.float32)
     log_probabilities = probabilities.to(compute_type).clamp(MIN_PROBABILITY, 1).log_()  # -U
 

@@ -87,7 +87,7 @@ def filter_stages(
 
     Raises:
         RuntimeError: The extension is not built.
-        TypeError: An argument is no tensor or no number.
+        TypeError: An argument is not a tensor, or not a number.
         ValueError: Shapes do not match, or a tensor is not as above.
     """
     if not native.is_available():

@@ -33,7 +33,7 @@ def check_value_range(value_range: Sequence[float] | None) -> tuple[float, float
     """The least and the largest value of an image as floats; None, which stands for any, as it is.
 
     Raises:
-        TypeError: It is no pair, or not of numbers.
+        TypeError: It is not a pair of numbers.
         ValueError: It does not rise, or is not finite.
     """
     if value_range is None:
@@ -52,21 +52,21 @@ def check_value_range(value_range: Sequence[float] | None) -> tuple[float, float
 class RangeCheck:
     """Refuses images, regions and probabilities of another range than the energies are meant for.
 
-    Wrong in an image is what lies outside by more than the width of the range: augmentations that
-    leave it a little are let pass. Of 0-255, so are small values that are not whole: dark images
-    have whole grey levels, images of 0-1 and normalised ones have not. Nothing counts outside the
-    region, whose weights are from 0 to 1.
+    An image may leave the range by no more than its width, which is room for augmentations. With
+    0-255, small values that are not whole are refused, too: dark images have whole grey levels,
+    images of 0-1 and normalised ones do not. Pixels outside the region do not count; its weights
+    are from 0 to 1.
 
     On a GPU nothing waits for the device: a batch that is wrong raises when a later one comes.
 
     Args:
-        value_range: The least and the largest value of the images; None lets all of them pass.
+        value_range: The least and the largest value of the images; None allows any.
         image_name: How a message names the images,
         probabilities_name: and how the probabilities.
         advice: What to do about images that are not as they were loaded.
 
     Raises:
-        TypeError: ``value_range`` is no pair of numbers.
+        TypeError: ``value_range`` is not a pair of numbers.
         ValueError: It does not rise.
     """
 
@@ -93,7 +93,7 @@ class RangeCheck:
         Raises:
             ValueError: With the remedy; on a GPU, it is about a batch before.
         """
-        self.tell(wait=False)
+        self.raise_pending(wait=False)
         if 0 in (image.numel(), region.numel()):
             return
         extremes = _extremes(image, region, probabilities)
@@ -105,7 +105,7 @@ class RangeCheck:
         ready.record()
         self._pending.append((on_host, ready))
 
-    def tell(self, *, wait: bool) -> None:
+    def raise_pending(self, *, wait: bool) -> None:
         """Raise for what was wrong with earlier batches, if nothing has been raised yet.
 
         Args:

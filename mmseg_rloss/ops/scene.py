@@ -85,7 +85,7 @@ class Scene:
             dtype: float32 or float64, in which it filters.
 
         Raises:
-            TypeError: A parameter is no number.
+            TypeError: A parameter is not a number.
             ValueError: A parameter is out of its range.
         """
         sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(
@@ -108,7 +108,7 @@ class Scene:
             dtype: Of the affinities, float32 or float64.
 
         Raises:
-            TypeError: A parameter is no number.
+            TypeError: A parameter is not a number.
             ValueError: A parameter is out of its range.
         """
         sigma_rgb = check_positive("sigma_rgb", sigma_rgb)

@@ -29,7 +29,7 @@ def set_num_threads(count: int | None) -> None:
         count: At least 1, or None for what the machine offers: see :func:`num_threads`.
 
     Raises:
-        TypeError: ``count`` is no integer.
+        TypeError: ``count`` is not an integer.
         ValueError: ``count`` is below 1 or beyond 32 bits.
     """
     global _chosen
@@ -48,7 +48,7 @@ def num_threads() -> int:
     filter would crawl.
 
     Raises:
-        ValueError: That environment variable, or the launcher's, is no positive integer.
+        ValueError: That environment variable, or the launcher's, is not a positive integer.
     """
     if _chosen is not None:
         return _chosen

@@ -1,6 +1,6 @@
 """Pictures of label maps and of the loss."""
 
-from ..datasets.photo import read_photo
+from ..datasets.image import read_image
 from .densecrf import colour_pulls, draw_densecrf, figure_to_array, loss_and_pull
 from .examples import draw_examples
 from .overlay import clear_background, overlay_labels, overlay_scribbles
@@ -20,5 +20,5 @@ __all__ = [
     "overlay_labels",
     "overlay_scribbles",
     "pictures_of",
-    "read_photo",
+    "read_image",
 ]

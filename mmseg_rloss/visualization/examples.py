@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from ..datasets.config_data import LabelMaps, data_of
+from ..datasets.image import read_image, shown
 from ..datasets.label_png import UNLABELLED, voc_palette
-from ..datasets.photo import read_photo, shown
 from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
 
 
@@ -39,6 +39,6 @@ def draw_examples(config: Config, predictions: Mapping[str, Path], count: int) -
             if source.path(names[i]).exists()
         }
         present.update(*(np.unique(labels).tolist() for labels in maps.values()))
-        rows[shown(names[i])] = pictures_of(read_photo(data.images[names[i]]), maps, palette)
+        rows[shown(names[i])] = pictures_of(read_image(data.images[names[i]]), maps, palette)
     labels = sorted(present - {UNLABELLED})
     return draw_sheet(rows, class_legend(names_of(labels, data.classes), palette))

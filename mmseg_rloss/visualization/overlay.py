@@ -1,4 +1,4 @@
-"""Photos, and label maps over them."""
+"""Images, and label maps over them."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -9,22 +9,22 @@ from ..datasets.label_png import UNLABELLED
 
 
 def overlay_labels(
-    photo: np.ndarray,
+    image: np.ndarray,
     labels: np.ndarray,
     palette: np.ndarray,
     opacity: float = 0.65,
 ) -> np.ndarray:
-    """Lay the colours of a label map over a photo, but for the background.
+    """Lay the colours of a label map over an image, but for the background.
 
-    The photo alone shows where the colour is black, the background's in most palettes, and where
+    The image alone shows where the colour is black, the background's in most palettes, and where
     nothing is labelled (255). Elsewhere only its brightness shines through, so the colours are
     those of the palette.
 
     Args:
-        photo (np.ndarray): uint8 of shape (H, W, 3), RGB.
+        image (np.ndarray): uint8 of shape (H, W, 3), RGB.
         labels (np.ndarray): integers of shape (H, W).
         palette (np.ndarray): uint8 of shape (K, 3), RGB, with a row for every label but 255.
-        opacity (float): of the colours, from 0 (the photo) to 1 (the colours alone).
+        opacity (float): of the colours, from 0 (the image) to 1 (the colours alone).
 
     Raises:
         ValueError: the opacity is out of range, or the label map of another size.
@@ -34,22 +34,22 @@ def overlay_labels(
     """
     if not (isinstance(opacity, Real) and 0 <= opacity <= 1):
         raise ValueError(f"opacity must be from 0 to 1, not {opacity!r}")
-    if labels.shape != photo.shape[:2]:
+    if labels.shape != image.shape[:2]:
         raise ValueError(
-            f"labels must be {photo.shape[:2]}, as the photo is, but their shape is {labels.shape}"
+            f"labels must be {image.shape[:2]}, as the image is, but their shape is {labels.shape}"
         )
     coloured = labels != UNLABELLED
     black = ~palette.any(axis=1)  # (K,)
     coloured &= ~black[np.where(coloured, labels, 0)]
-    brightness = photo[coloured].mean(axis=-1, keepdims=True)  # (M, 1)
+    brightness = image[coloured].mean(axis=-1, keepdims=True)  # (M, 1)
     colours = palette[labels[coloured]]  # (M, 3)
-    result = photo.copy()
+    result = image.copy()
     result[coloured] = np.round(opacity * colours + (1 - opacity) * brightness)
     return result
 
 
 def clear_background(palette: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """The palette with black, which leaves the photo clear, for the class ``background``.
+    """The palette with black, which leaves the image clear, for the class ``background``.
 
     Args:
         palette (np.ndarray): uint8 of shape (K, 3), RGB.
@@ -64,11 +64,11 @@ def clear_background(palette: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     return cleared
 
 
-def overlay_scribbles(photo: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Draw scribbles over a pale photo, on which dark colours show, the background's black too.
+def overlay_scribbles(image: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Draw scribbles over a pale image, on which dark colours show, the background's black too.
 
     Args:
-        photo (np.ndarray): uint8 of shape (H, W, 3), RGB.
+        image (np.ndarray): uint8 of shape (H, W, 3), RGB.
         labels (np.ndarray): integers of shape (H, W), 255 beside the scribbles.
         palette (np.ndarray): as in :func:`overlay_labels`.
 
@@ -76,6 +76,6 @@ def overlay_scribbles(photo: np.ndarray, labels: np.ndarray, palette: np.ndarray
         np.ndarray: uint8 of shape (H, W, 3), RGB.
     """
     drawn = labels != UNLABELLED
-    result = photo // 2 + 127
+    result = image // 2 + 127
     result[drawn] = palette[labels[drawn]]
     return result

@@ -1,4 +1,4 @@
-"""Sheets of pictures: one row for each photo, one column for each kind of picture."""
+"""Sheets of pictures: one row for each image, one column for each kind of picture."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,22 +18,22 @@ SCRIBBLES = "scribbles"  # the title of their column
 
 
 def pictures_of(
-    photo: np.ndarray, maps: Mapping[str, np.ndarray], palette: np.ndarray
+    image: np.ndarray, maps: Mapping[str, np.ndarray], palette: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The row of a photo in a sheet: the photo and its label maps over it.
+    """The row of an image in a sheet: the image and its label maps over it.
 
     Args:
-        photo: uint8 (H, W, 3), RGB.
+        image: uint8 (H, W, 3), RGB.
         maps: (H, W) labels by the title of their column; "scribbles" are drawn as strokes.
         palette: uint8 (K, 3), RGB, with a row for every label but 255.
 
     Returns:
-        By title, with "photo" the first, uint8 (H, W, 3) RGB.
+        By title, with "image" the first, uint8 (H, W, 3) RGB.
     """
-    row = {"photo": photo}
+    row = {"image": image}
     for title, labels in maps.items():
         overlay = overlay_scribbles if title == SCRIBBLES else overlay_labels
-        row[title] = overlay(photo, labels, palette)
+        row[title] = overlay(image, labels, palette)
     return row
 
 
@@ -43,7 +43,7 @@ def draw_sheet(
     """Draw pictures side by side, without axes; a picture that a row lacks leaves a gap.
 
     Args:
-        rows: For each photo's name its pictures by the title of their column, uint8 (H, W, 3) RGB.
+        rows: For each image's name its pictures by the title of their column, uint8 (H, W, 3) RGB.
             An empty name is not written.
         legend: What :func:`class_legend` makes.
     """
@@ -79,7 +79,7 @@ def _relative_height(pictures: Mapping[str, np.ndarray]) -> float:
 
 
 def names_of(labels: Iterable[int], classes: Sequence[str]) -> dict[int, str]:
-    """The names of labels, by label; "label N" of those that are no class."""
+    """The names of labels, by label; "label N" for those of no class."""
     return {label: classes[label] if label < len(classes) else f"label {label}" for label in labels}
 
 

@@ -13,8 +13,8 @@ from mmseg_rloss.visualization import overlay_labels
 
 
 def overlay(**arguments):
-    photo, labels = np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), int)
-    return overlay_labels(photo, palette=photo[0], **dict(labels=labels) | arguments)
+    image, labels = np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), int)
+    return overlay_labels(image, palette=image[0], **dict(labels=labels) | arguments)
 
 
 def dataset(**arguments):

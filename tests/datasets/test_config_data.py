@@ -1,4 +1,4 @@
-"""What a config tells of its data, whichever kind of data set it has."""
+"""What a config says of its data, whichever kind of data set it has."""
 
 import numpy as np
 import pytest
@@ -18,16 +18,16 @@ def config(dataset: dict, pipeline: list | None = None, **more: object) -> Confi
 
 @pytest.fixture
 def root(tmp_path):
-    for folder in ("photos/sub", "labels/sub"):
+    for folder in ("images/sub", "labels/sub"):
         (tmp_path / folder).mkdir(parents=True)
     for name in ("a", "sub/a"):
-        Image.new("RGB", (4, 3)).save(tmp_path / "photos" / f"{name}.png")
+        Image.new("RGB", (4, 3)).save(tmp_path / "images" / f"{name}.png")
         Image.fromarray(np.full((3, 4), 7, np.uint8)).save(tmp_path / "labels" / f"{name}.png")
     return tmp_path
 
 
 def own(root, kind, **arguments):
-    folders = dict(img_path="photos", seg_map_path="labels")
+    folders = dict(img_path="images", seg_map_path="labels")
     return dict(type=kind, data_root=str(root), data_prefix=folders, metainfo=CLASSES, **arguments)
 
 
@@ -42,8 +42,8 @@ def test_images_labels_classes_and_colours(root, kind, wrapped):
         dataset["dataset"]["datasets"] = [inner]
     data = data_of(config(dataset, loading), "train")
     assert {name: path.relative_to(root).as_posix() for name, path in data.images.items()} == {
-        "a": "photos/a.png",
-        "sub/a": "photos/sub/a.png",
+        "a": "images/a.png",
+        "sub/a": "images/sub/a.png",
     }
     labels, _ = data.maps.read("sub/a")
     assert (labels == 255).all(), "7 stands for unlabelled"
@@ -66,7 +66,7 @@ def test_chosen_classes_of_voc_are_numbered_as_the_network_numbers_them(root):
     assert metainfo_of(voc)[1].tolist() == data.palette.tolist()
 
 
-def test_classes_are_told_without_the_data():
+def test_classes_are_reported_without_the_data():
     classes, palette = metainfo_of(config(own("nowhere", "ScribbleDataset")))
     assert (classes, palette.tolist()) == (CLASSES["classes"], CLASSES["palette"])
     assert metainfo_of(Config(dict())) is None

@@ -1,4 +1,4 @@
-"""Lists of photos in the forms in which they are published."""
+"""Lists of images in the forms in which they are published."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from mmseg_rloss.datasets.id_list import read_id_list
         b"JPEGImages/a.JPG\tSegmentationClassAug/a.png\nsub/b c\n",
     ],
 )
-def test_every_form_names_the_same_photos(tmp_path, text):
+def test_every_form_names_the_same_images(tmp_path, text):
     (tmp_path / "list.txt").write_bytes(text)
     assert read_id_list(tmp_path / "list.txt") == ["a", "sub/b c"]
 
@@ -42,12 +42,12 @@ def test_an_empty_list_is_empty(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        (b"JPEGImages/a.jpg masks/b.png\n", "pairs a photo with labels of another name"),
+        (b"JPEGImages/a.jpg masks/b.png\n", "pairs an image with labels of another name"),
         ("ä\n".encode("latin-1"), "not a list in UTF-8"),
         ("a\n".encode("utf-16"), "not a list in UTF-8"),
     ],
 )
-def test_what_is_no_such_list_is_named(tmp_path, text, message):
+def test_what_is_not_such_a_list_is_named(tmp_path, text, message):
     (tmp_path / "list.txt").write_bytes(text)
     with pytest.raises(ValueError, match=rf"list\.txt: .*{message}"):
         read_id_list(tmp_path / "list.txt")

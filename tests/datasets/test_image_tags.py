@@ -38,7 +38,7 @@ def test_they_are_the_classes_of_the_whole_image_though_a_crop_shows_fewer():
     assert (packed["data_samples"].gt_sem_seg.data == 255).all()
 
 
-def test_what_stands_for_unlabelled_is_no_tag():
+def test_what_stands_for_unlabelled_is_not_a_tag():
     packed = pack(sample({0: (0, 0), 1: (1, 1), 7: (2, 2)}), ignore_index=0)
     assert packed["data_samples"].image_tags == [1, 7]
 

@@ -39,7 +39,7 @@ def test_a_grey_png_gets_the_colours_of_voc(tmp_path):
     assert np.array_equal(colours, voc_palette())
 
 
-def test_a_coloured_png_is_no_label_map(tmp_path):
+def test_a_coloured_png_is_not_a_label_map(tmp_path):
     Image.fromarray(LABELS).convert("RGB").save(tmp_path / "colours.png")
     with pytest.raises(ValueError, match=r"colours\.png: RGB"):
         read_label_png(tmp_path / "colours.png")

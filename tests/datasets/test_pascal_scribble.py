@@ -1,4 +1,4 @@
-"""PascalScribbleDataset on small data sets written here, and on real photos where they are."""
+"""PascalScribbleDataset on small data sets written here, and on real images where they are."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ IDS = {"train": ["2007_000032", "2007_000039"], "val": ["2007_000033"]}
 VOC_ANIMALS = Path(__file__).parents[3] / "shared" / "voc_animals"
 
 
-def write_photo(root: Path, name: str, size: tuple[int, int] = (12, 9)) -> None:
+def write_image(root: Path, name: str, size: tuple[int, int] = (12, 9)) -> None:
     Image.new("RGB", size).save(root / "JPEGImages" / f"{name}.jpg")
 
 
@@ -32,14 +32,14 @@ def transforms_of_mmseg() -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Photos of 12 by 9 pixels; masks are all 15 (person), scribbles one such stroke."""
+    """Images of 12 by 9 pixels; masks are all 15 (person), scribbles one such stroke."""
     for folder in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
         (tmp_path / folder).mkdir()
     for name in IDS["train"] + IDS["val"]:
         mask = np.full((9, 12), 15)
         scribble = np.full((9, 12), 255)
         scribble[4, 2:10] = 15
-        write_photo(tmp_path, name)
+        write_image(tmp_path, name)
         write_labels(tmp_path, "SegmentationClassAug", name, mask)
         write_labels(tmp_path, "pascal_2012_scribble", name, scribble)
     write_id_lists(tmp_path, "ImageSets/Segmentation", train="train_aug", val="val")
@@ -120,7 +120,7 @@ def test_collates_through_the_training_pipeline(root):
         dict(type="PackScribbleInputs"),
     ]
     batch = pseudo_collate(list(PascalScribbleDataset(root, pipeline=pipeline)))
-    assert [tuple(photo.shape) for photo in batch["inputs"]] == [(3, 9, 12)] * 2
+    assert [tuple(image.shape) for image in batch["inputs"]] == [(3, 9, 12)] * 2
 
 
 def test_rejects_an_unknown_split_or_kind_of_labels(root):
@@ -166,7 +166,7 @@ def test_reports_all_bad_files_at_once(root):
         PascalScribbleDataset(root)
     message = str(error.value)
     assert f"{first}.jpg: missing" in message
-    assert f"{second}.png: (11, 9) pixels, its photo {second}.jpg has (12, 9)" in message
+    assert f"{second}.png: (11, 9) pixels, its image {second}.jpg has (12, 9)" in message
 
 
 def test_reports_labels_that_hold_colours(root):
@@ -176,7 +176,7 @@ def test_reports_labels_that_hold_colours(root):
         PascalScribbleDataset(root)
 
 
-def test_reports_files_that_are_no_pictures(root):
+def test_reports_files_that_are_not_pictures(root):
     name = IDS["train"][0]
     (root / "pascal_2012_scribble" / f"{name}.png").write_bytes(b"not a picture")
     with pytest.raises(DatasetFilesError, match=rf"{name}\.png: unreadable"):
@@ -189,7 +189,7 @@ def test_a_long_report_ends_with_a_count(root):
     with pytest.raises(DatasetFilesError) as error:
         PascalScribbleDataset(root)
     message = str(error.value).splitlines()
-    assert message[0].startswith("130 photos")
+    assert message[0].startswith("130 images")
     assert message[-1].strip() == "and 30 more"
 
 
@@ -207,7 +207,7 @@ def test_a_label_png_shows_vocs_colours_and_reads_back_as_labels(tmp_path):
 
 
 @pytest.mark.skipif(not VOC_ANIMALS.is_dir(), reason="../shared/voc_animals is not there")
-def test_reads_real_photos_as_they_lie():
+def test_reads_real_images_as_they_lie():
     train = PascalScribbleDataset(VOC_ANIMALS, pipeline=LOADING)
     val = PascalScribbleDataset(VOC_ANIMALS, split="val", labels="mask", pipeline=LOADING)
     assert (len(train), len(val)) == (800, 200)
@@ -221,8 +221,8 @@ def scribble_path(root: Path, index: int = 0) -> Path:
 
 
 def test_truncated_files_are_named(root):
-    photo = root / "JPEGImages" / f"{IDS['train'][0]}.jpg"
-    for path, lost in ((photo, 2), (scribble_path(root, 1), 40)):
+    image = root / "JPEGImages" / f"{IDS['train'][0]}.jpg"
+    for path, lost in ((image, 2), (scribble_path(root, 1), 40)):
         path.write_bytes(path.read_bytes()[:-lost])
     with pytest.raises(DatasetFilesError) as caught:
         PascalScribbleDataset(root)
@@ -232,7 +232,7 @@ def test_truncated_files_are_named(root):
 
 
 @pytest.mark.parametrize("label", [21, 254])
-def test_labels_that_are_no_class_are_named(root, label):
+def test_labels_that_are_of_no_class_are_named(root, label):
     write_labels(root, "pascal_2012_scribble", IDS["train"][0], np.full((9, 12), label))
     with pytest.raises(DatasetFilesError, match=f"{IDS['train'][0]}.png: label {label}, "):
         PascalScribbleDataset(root)
@@ -250,13 +250,13 @@ def test_a_scribble_file_without_a_scribble_is_named_but_does_no_harm(root):
 def turned(root: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    photo = root / "JPEGImages" / f"{IDS['train'][0]}.jpg"
-    Image.new("RGB", (12, 9)).save(photo, exif=exif)
+    image = root / "JPEGImages" / f"{IDS['train'][0]}.jpg"
+    Image.new("RGB", (12, 9)).save(image, exif=exif)
 
 
-def test_labels_lie_on_the_photo_as_the_network_gets_it(root):
+def test_labels_lie_on_the_image_as_the_network_gets_it(root):
     turned(root, 6)
-    with pytest.raises(DatasetFilesError, match=r"\(12, 9\) pixels, its photo .* has \(9, 12\)"):
+    with pytest.raises(DatasetFilesError, match=r"\(12, 9\) pixels, its image .* has \(9, 12\)"):
         PascalScribbleDataset(root)
     scribble = np.full((12, 9), 255)
     scribble[4, 2:7] = 15
@@ -265,7 +265,7 @@ def test_labels_lie_on_the_photo_as_the_network_gets_it(root):
     assert dataset[0]["img"].shape[:2] == dataset[0]["gt_seg_map"].shape == (12, 9)
 
 
-def test_a_pipeline_that_leaves_photos_lying_wants_labels_that_lie(root):
+def test_a_pipeline_that_leaves_images_lying_wants_labels_that_lie(root):
     turned(root, 6)
     load = dict(type="LoadImageFromFile", color_type="color_ignore_orientation")
     dataset = PascalScribbleDataset(root, pipeline=[load, LOADING[1]])
@@ -282,8 +282,8 @@ def test_reads_another_list_and_other_folders(root):
     (root / "some.txt").write_bytes(b"\xef\xbb\xbfJPEGImages/2007_000039.jpg x/2007_000039.png\r\n")
     assert len(PascalScribbleDataset(root, ann_file="some.txt")) == 1
     (root / "pascal_2012_scribble").rename(root / "spots")
-    (root / "JPEGImages").rename(root / "photos")
-    prefix = dict(img_path="photos", seg_map_path="spots")
+    (root / "JPEGImages").rename(root / "images")
+    prefix = dict(img_path="images", seg_map_path="spots")
     dataset = PascalScribbleDataset(root, data_prefix=prefix, pipeline=LOADING)
     assert np.unique(load_labels(dataset)).tolist() == [15, 255]
     with pytest.raises(DatasetNotFoundError, match=r"lacks JPEGImages/, other\.txt"):
@@ -292,15 +292,15 @@ def test_reads_another_list_and_other_folders(root):
         )
 
 
-def test_an_empty_list_is_told(root):
+def test_an_empty_list_is_reported(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n")
-    with pytest.warns(UserWarning, match=r"train_aug\.txt names no photo"):
+    with pytest.warns(UserWarning, match=r"train_aug\.txt names no image"):
         assert len(PascalScribbleDataset(root)) == 0
 
 
-def test_photos_that_a_list_repeats_are_told(root):
+def test_images_that_a_list_repeats_are_reported(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join(IDS["train"] * 2))
-    with pytest.warns(UserWarning, match=rf"2 photos more than once.*{IDS['train'][0]}"):
+    with pytest.warns(UserWarning, match=rf"2 images more than once.*{IDS['train'][0]}"):
         assert len(PascalScribbleDataset(root)) == 4
 
 
@@ -311,7 +311,7 @@ def test_label_maps_that_are_jpegs_are_refused(root):
         PascalScribbleDataset(root)
 
 
-def test_a_list_that_is_no_text_is_named(root):
+def test_a_list_that_is_not_text_is_named(root):
     (root / "ImageSets/Segmentation/train_aug.txt").write_bytes(b"\xff\xfea\x00")
     with pytest.raises(DatasetFilesError, match=r"train_aug\.txt: not a list in UTF-8"):
         PascalScribbleDataset(root)

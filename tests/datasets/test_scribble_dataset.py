@@ -13,7 +13,7 @@ from mmseg_rloss.datasets.label_png import voc_palette
 CLASSES = dict(classes=("ground", "leaf", "fruit"))
 LOADING = [dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")]
 # An id each, with its suffix.
-IMAGES = {"my photo": ".jpg", "v1.5": ".PNG", "sub/scan.v2.final": ".tif", "old": ".jpeg"}
+IMAGES = {"my image": ".jpg", "v1.5": ".PNG", "sub/scan.v2.final": ".tif", "old": ".jpeg"}
 
 
 def write(path: Path, pixels: np.ndarray) -> None:
@@ -36,10 +36,10 @@ def dataset(root, **arguments):
     return ScribbleDataset(root, **dict(metainfo=CLASSES, pipeline=LOADING) | arguments)
 
 
-def check_pairs(photos, names):
-    """See that each photo comes with the labels of its own id."""
-    assert len(photos) == len(names)
-    for item in photos:
+def check_pairs(images, names):
+    """See that each image comes with the labels of its own id."""
+    assert len(images) == len(names)
+    for item in images:
         index = int(item["img"].mean() / 60 + 0.5)
         assert np.unique(item["gt_seg_map"]).tolist() == [(index + 1) % 3, 255]
         names.remove(list(IMAGES)[index])
@@ -54,7 +54,7 @@ def test_without_a_list_every_label_map_counts_whatever_its_id_and_suffix(root):
 
 
 def test_a_list_chooses_ids_in_any_form(root):
-    text = "my photo\nimages/v1.5.PNG scribbles/v1.5.png\n\nsub/scan.v2.final\n"
+    text = "my image\nimages/v1.5.PNG scribbles/v1.5.png\n\nsub/scan.v2.final\n"
     (root / "some ids.txt").write_text(text)
     check_pairs(dataset(root, ann_file="some ids.txt"), list(IMAGES)[:3])
 
@@ -102,8 +102,8 @@ def test_colours_are_distinct_where_none_are_named(root):
 
 def test_classes_may_stand_in_a_file(root):
     (root / "classes.txt").write_text("ground\nripe fruit \n\nleaf\n\n")
-    photos = dataset(root, metainfo=dict(classes=str(root / "classes.txt")))
-    assert list(photos.metainfo["classes"]) == ["ground", "ripe fruit", "leaf"]
+    images = dataset(root, metainfo=dict(classes=str(root / "classes.txt")))
+    assert list(images.metainfo["classes"]) == ["ground", "ripe fruit", "leaf"]
 
 
 @pytest.mark.parametrize("metainfo", [None, {}, dict(classes=()), dict(classes=("a", "a"))])
@@ -112,19 +112,19 @@ def test_classes_must_be_named(root, metainfo):
         dataset(root, metainfo=metainfo)
 
 
-def test_all_that_is_wrong_is_told_by_name_at_once(root):
+def test_all_that_is_wrong_is_reported_by_name_at_once(root):
     write(root / "images" / "old.png", np.zeros((9, 12, 3), np.uint8))
     (root / "images" / "v1.5.PNG").unlink()
-    write(root / "scribbles" / "my photo.png", np.full((9, 12), 3, np.uint8))
+    write(root / "scribbles" / "my image.png", np.full((9, 12), 3, np.uint8))
     write(root / "scribbles" / "sub" / "scan.v2.final.png", np.zeros((9, 12, 3), np.uint8))
     with pytest.raises(DatasetFilesError) as error:
         dataset(root)
     message = str(error.value)
-    assert message.startswith("4 photos of the data set cannot be used")
+    assert message.startswith("4 images of the data set cannot be used")
     for part in (
         f"{root}/images/old.jpeg and {root}/images/old.png would share the labels of 'old'",
         f"{root}/images/v1.5.jpg: missing, and so are .bmp, .jpeg, .png, .tif, .tiff, .webp",
-        "my photo.png: label 3, which is none of the 3 classes",
+        "my image.png: label 3, which is not one of the 3 classes",
         "scan.v2.final.png: 3 channels",
     ):
         assert part in message
@@ -139,8 +139,8 @@ def test_a_suffix_that_is_named_tells_two_images_apart(root):
 def test_labels_lie_on_the_image_as_the_network_gets_it(root):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", (12, 9)).save(root / "images" / "my photo.jpg", exif=exif)
-    with pytest.raises(DatasetFilesError, match=r"\(12, 9\) pixels, its photo .* has \(9, 12\)"):
+    Image.new("RGB", (12, 9)).save(root / "images" / "my image.jpg", exif=exif)
+    with pytest.raises(DatasetFilesError, match=r"\(12, 9\) pixels, its image .* has \(9, 12\)"):
         dataset(root)
 
 
@@ -156,7 +156,7 @@ def test_another_value_may_stand_for_unlabelled(root):
 
 
 def test_what_lacks_is_named(root):
-    (root / "images").rename(root / "photos")
+    (root / "images").rename(root / "pictures")
     with pytest.raises(
         DatasetNotFoundError, match=rf"{root} lacks images/, ids\.txt\.\nOther fold"
     ):
@@ -165,8 +165,8 @@ def test_what_lacks_is_named(root):
         dataset(root / "nowhere")
 
 
-def test_an_empty_folder_is_told(tmp_path):
+def test_an_empty_folder_is_reported(tmp_path):
     for name in ("images", "scribbles"):
         (tmp_path / name).mkdir()
-    with pytest.warns(UserWarning, match="scribbles names no photo: the data set is empty"):
+    with pytest.warns(UserWarning, match="scribbles names no image: the data set is empty"):
         assert len(dataset(tmp_path)) == 0

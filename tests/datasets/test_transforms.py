@@ -26,7 +26,7 @@ UNLABELLED = 255
 
 
 def sample(size, label, grey_level=90):
-    """What LoadImageFromFile and LoadAnnotations leave of a photo."""
+    """What LoadImageFromFile and LoadAnnotations leave of an image."""
     return dict(
         img=np.full((*size, 3), grey_level, np.uint8),
         img_shape=size,
@@ -103,16 +103,16 @@ transforms = st.sampled_from(sorted(TRANSFORM)).flatmap(
 @settings(max_examples=300, deadline=None)
 @given(
     pipeline=st.lists(transforms, min_size=1, max_size=5),
-    photo_sizes=st.lists(sizes, min_size=4, max_size=4),
+    image_sizes=st.lists(sizes, min_size=4, max_size=4),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_the_region_is_where_a_map_of_ones_ends_up(pipeline, photo_sizes, seed):
-    ones, *other_ones = [sample(size, 1) for size in photo_sizes]
+def test_the_region_is_where_a_map_of_ones_ends_up(pipeline, image_sizes, seed):
+    ones, *other_ones = [sample(size, 1) for size in image_sizes]
     ones["mix_results"] = other_ones
     moved = run([*pipeline, dict(type="PackSegInputs")], ones, seed)
     truth = moved["data_samples"].gt_sem_seg.data[0].numpy() == 1
 
-    unlabelled, *others = [sample(size, UNLABELLED) for size in photo_sizes]
+    unlabelled, *others = [sample(size, UNLABELLED) for size in image_sizes]
     unlabelled["mix_results"] = [run([LOAD], other) for other in others]
     assert np.array_equal(region_of(pipeline, unlabelled, seed), truth)
 
@@ -120,21 +120,21 @@ def test_the_region_is_where_a_map_of_ones_ends_up(pipeline, photo_sizes, seed):
 @settings(max_examples=200, deadline=None)
 @given(
     pipeline=st.lists(transforms, min_size=1, max_size=5),
-    photo_sizes=st.lists(sizes, min_size=4, max_size=4),
+    image_sizes=st.lists(sizes, min_size=4, max_size=4),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_no_transform_invents_labels(pipeline, photo_sizes, seed):
-    """Each photo has labels of its own, up to 120 of them: none is blended into another."""
+def test_no_transform_invents_labels(pipeline, image_sizes, seed):
+    """Each image has labels of its own, up to 120 of them: none is blended into another."""
     names = ("pad_val", "seg_fill_in", "seg_pad_val")
     pipeline = [{k: v for k, v in step.items() if k not in names} for step in pipeline]
     for step in pipeline:
         if step["type"] == "RandomCutOut":
             step["seg_fill_in"] = UNLABELLED
-    photos = []
-    for size in photo_sizes:
-        photos.append(sample(size, 0))
-        photos[-1]["gt_seg_map"] = (np.arange(np.prod(size)).reshape(size) % 120 * 2).astype("u1")
-    first, *others = photos
+    images = []
+    for size in image_sizes:
+        images.append(sample(size, 0))
+        images[-1]["gt_seg_map"] = (np.arange(np.prod(size)).reshape(size) % 120 * 2).astype("u1")
+    first, *others = images
     first["mix_results"] = others
     moved = run([*pipeline, dict(type="PackSegInputs")], first, seed)
     labels = np.unique(moved["data_samples"].gt_sem_seg.data.numpy())
@@ -173,7 +173,7 @@ def test_transforms_that_invent_labels_are_refused(message, tracked):
     step = dict(type="RandomApply", transforms=[REFUSED[message]])
     pipeline = [LOAD, step, PACK] if tracked else [step, PACK_BY_MMSEG]
     with pytest.raises(ValueError, match=message):
-        untracked_padding(ConcatDataset([Photos(pipeline=pipeline, metainfo=CLASSES)]))
+        untracked_padding(ConcatDataset([Images(pipeline=pipeline, metainfo=CLASSES)]))
 
 
 def test_transforms_that_keep_labels_are_not_refused():
@@ -185,11 +185,11 @@ def test_transforms_that_keep_labels_are_not_refused():
         dict(type="RandomRotate", prob=1.0, degree=9),
         PACK,
     ]
-    assert untracked_padding(Photos(pipeline=pipeline, metainfo=CLASSES)) == []
+    assert untracked_padding(Images(pipeline=pipeline, metainfo=CLASSES)) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_rotated_borders_that_blend_with_the_photo_are_outside(seed):
+def test_rotated_borders_that_blend_with_the_image_are_outside(seed):
     """RandomRotFlip rotates maps bilinearly, like the image; its border is black."""
     results = sample((30, 44), UNLABELLED, grey_level=200)
     rotate = dict(type="RandomRotFlip", rotate_prob=0.5, flip_prob=1.0)
@@ -207,7 +207,7 @@ def test_labels_that_are_swapped_do_not_change_the_region():
 
 
 @pytest.mark.parametrize("mode", ["reflect", "edge", "symmetric"])
-def test_padding_with_the_photo_itself_is_photo(mode):
+def test_padding_with_the_image_itself_is_image(mode):
     pad = dict(type="Pad", size=(16, 16), padding_mode=mode)
     assert region_of([pad], sample((12, 12), UNLABELLED)).all()
 
@@ -263,8 +263,8 @@ def test_a_transform_that_leaves_the_region_behind_is_refused():
         run([LOAD, dict(type="CropImageAndLabels"), PACK], sample((9, 12), 1))
 
 
-class Photos(BaseDataset):
-    """Photos in memory, through a pipeline of MMSeg."""
+class Images(BaseDataset):
+    """Images in memory, through a pipeline of MMSeg."""
 
     def load_data_list(self):
         return [sample((9, 12), 1), sample((10, 8), 1)]
@@ -293,17 +293,17 @@ PACK_BY_MMSEG = dict(type="PackSegInputs")
         ([dict(type="RandomChoice", transforms=[[FLIP], [PAD]]), PACK_BY_MMSEG], ["Pad"]),
     ],
 )
-def test_padding_that_would_pass_for_photo_is_named(pipeline, names):
-    assert untracked_padding(Photos(pipeline=pipeline)) == names
+def test_padding_that_would_count_as_image_is_named(pipeline, names):
+    assert untracked_padding(Images(pipeline=pipeline)) == names
 
 
 def test_padding_is_found_behind_wrappers_of_data_sets():
-    tracked, untracked = Photos(pipeline=[LOAD, PAD, PACK]), Photos(pipeline=[PAD, PACK])
+    tracked, untracked = Images(pipeline=[LOAD, PAD, PACK]), Images(pipeline=[PAD, PACK])
     assert untracked_padding(ConcatDataset([tracked, untracked])) == ["Pad"]
     mosaic = dict(type="RandomMosaic", prob=1.0, img_scale=(8, 8))
     for loaded, names in [([LOAD], []), ([FLIP], ["RandomMosaic"])]:
-        photos = ConcatDataset([Photos(pipeline=loaded)])
-        mixed = MultiImageMixDataset(photos, pipeline=[mosaic, PACK])
+        images = ConcatDataset([Images(pipeline=loaded)])
+        mixed = MultiImageMixDataset(images, pipeline=[mosaic, PACK])
         assert mixed[0]["data_samples"].gt_sem_seg.shape == (16, 16)
         assert untracked_padding(mixed) == names
 
@@ -317,7 +317,7 @@ def test_padding_is_found_behind_wrappers_of_data_sets():
 )
 def test_what_would_falsify_the_region_is_refused_with_the_remedy(pipeline, message):
     with pytest.raises(ValueError, match=message):
-        untracked_padding(Photos(pipeline=pipeline))
+        untracked_padding(Images(pipeline=pipeline))
 
 
 class BaseCompose:
@@ -351,20 +351,20 @@ def albu(*transforms, **keymap):
 
 
 @pytest.mark.parametrize("moved", [DualTransform(), BaseCompose([DualTransform()])])
-def test_albu_that_moves_the_photo_is_refused_whatever_its_keymap_says(moved):
+def test_albu_that_moves_the_image_is_refused_whatever_its_keymap_says(moved):
     colours = ImageOnlyTransform()
     step = albu(colours, moved, gt_roi_map="mask2")
     with pytest.raises(ValueError, match=r"Albu does not move the region.*colours alone"):
         untracked_padding(tracked(after=[step]))
     with pytest.raises(ValueError, match=r"comes after Albu"):
         untracked_padding(tracked(before=[step]))
-    assert untracked_padding(Photos(pipeline=[step, PACK_BY_MMSEG])) == ["Albu"]
+    assert untracked_padding(Images(pipeline=[step, PACK_BY_MMSEG])) == ["Albu"]
 
 
 def test_albu_that_changes_colours_alone_may_stand_anywhere():
     step = albu(ImageOnlyTransform(), BaseCompose([ImageOnlyTransform()]))
     assert untracked_padding(tracked(before=[step], after=[step])) == []
-    assert untracked_padding(Photos(pipeline=[step, PACK_BY_MMSEG])) == []
+    assert untracked_padding(Images(pipeline=[step, PACK_BY_MMSEG])) == []
 
 
 @pytest.mark.parametrize(
@@ -374,29 +374,29 @@ def test_albu_that_changes_colours_alone_may_stand_anywhere():
         (dict(cval_mask=1, mode=0), "Albu would label .* as 1, leaf"),
         (dict(mask_fill_value=2), "Albu would label .* as 2, fruit"),
         (dict(mask_interpolation=1), "Albu's DualTransform blends labels"),
-        (dict(mask_value=0, border_mode=4), None),  # a mirrored border is photo
+        (dict(mask_value=0, border_mode=4), None),  # a mirrored border is image
         (dict(fill_mask=255, border_mode=0, mask_interpolation=0), None),
         (dict(fill_mask=None), None),
     ],
 )
 def test_albu_that_invents_labels_is_refused(attributes, message):
     pipeline = [albu(BaseCompose([DualTransform(**attributes)])), PACK_BY_MMSEG]
-    photos = Photos(pipeline=pipeline, metainfo=CLASSES)
+    images = Images(pipeline=pipeline, metainfo=CLASSES)
     if message is None:
-        assert untracked_padding(photos) == ["Albu"]
+        assert untracked_padding(images) == ["Albu"]
     else:
         with pytest.raises(ValueError, match=message):
-            untracked_padding(photos)
+            untracked_padding(images)
 
 
 def test_albu_that_grows_labels_is_refused():
-    photos = Photos(pipeline=[albu(Morphological()), PACK_BY_MMSEG])
+    images = Images(pipeline=[albu(Morphological()), PACK_BY_MMSEG])
     with pytest.raises(ValueError, match="Albu's Morphological blends labels"):
-        untracked_padding(photos)
+        untracked_padding(images)
 
 
 def tracked(before=(), after=()):
-    return Photos(pipeline=[*before, LOAD, *after, PACK], metainfo=CLASSES)
+    return Images(pipeline=[*before, LOAD, *after, PACK], metainfo=CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -463,8 +463,8 @@ KEEP, DISTORT = dict(type="KeepImage"), dict(type="PhotoMetricDistortion")
 def test_a_kept_image_has_been_moved_but_not_distorted(bands):
     crop, flip = dict(type="RandomCrop", crop_size=(9, 12)), dict(type="RandomFlip", prob=0.5)
     distort = DISTORT if bands == 3 else dict(type="Normalize", mean=[9.0], std=[2.0])
-    photo = np.random.default_rng(0).integers(0, 256, (20, 30, bands)).astype(np.uint8)
-    results = sample((20, 30), 1) | dict(img=photo if bands == 3 else photo[..., 0])
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, bands)).astype(np.uint8)
+    results = sample((20, 30), 1) | dict(img=image if bands == 3 else image[..., 0])
     packed = run([LOAD, crop, flip, KEEP, distort, PACK], dict(results, seg_fields=["gt_seg_map"]))
     plain = run([LOAD, crop, flip, PACK], dict(results, seg_fields=["gt_seg_map"]))
     kept = packed["data_samples"].kept_image.data
@@ -501,42 +501,42 @@ def test_an_image_kept_before_its_pixels_are_moved_is_refused(name):
 
 
 def test_a_kept_image_of_16_bits_keeps_its_values():
-    photo = np.arange(108, dtype=np.uint16).reshape(9, 12) * 600
-    packed = run([LOAD, KEEP, PACK], sample((9, 12), 1) | dict(img=photo))
+    image = np.arange(108, dtype=np.uint16).reshape(9, 12) * 600
+    packed = run([LOAD, KEEP, PACK], sample((9, 12), 1) | dict(img=image))
     kept = packed["data_samples"].kept_image.data
     assert kept.dtype == torch.float32
-    assert np.array_equal(kept[0], photo)
+    assert np.array_equal(kept[0], image)
 
 
 def test_a_kept_image_must_be_packed():
     with pytest.raises(ValueError, match="packed by PackScribbleInputs alone"):
-        untracked_padding(Photos(pipeline=[KEEP, PACK_BY_MMSEG]))
+        untracked_padding(Images(pipeline=[KEEP, PACK_BY_MMSEG]))
     with pytest.raises(ValueError, match=r"image of KeepImage is \(9, 12\) but .* \(8, 8\)"):
         run([KEEP, dict(type="RandomCrop", crop_size=(8, 8)), PACK], sample((9, 12), 1))
 
 
-def test_distorted_colours_are_told_unless_the_image_was_kept_before():
+def test_distorted_colours_are_reported_unless_the_image_was_kept_before():
     for pipeline, told in ([DISTORT], True), ([KEEP, DISTORT], False), ([DISTORT, KEEP], True):
         traps = traps_of_pipelines(tracked(after=pipeline))
         assert any("put dict(type='KeepImage') before it" in trap for trap in traps) == told
 
 
-def test_depth_that_is_painted_into_the_photo_is_refused():
+def test_depth_that_is_painted_into_the_image_is_refused():
     with pytest.raises(ValueError, match="RandomDepthMix paints the depth"):
         untracked_padding(tracked(after=[dict(type="RandomDepthMix")]))
     pipeline = [dict(type="RandomDepthMix"), PACK_BY_MMSEG]
-    assert untracked_padding(Photos(pipeline=pipeline)) == ["RandomDepthMix"]
+    assert untracked_padding(Images(pipeline=pipeline)) == ["RandomDepthMix"]
 
 
-def own_data(folder, labels, photo_size=(9, 12), **region):
-    """A BaseSegDataset of one photo, as docs/data.md has it for data of one's own."""
-    for name in ("photos", "labels"):
+def own_data(folder, labels, image_size=(9, 12), **region):
+    """A BaseSegDataset of one image, as docs/data.md has it for data of one's own."""
+    for name in ("images", "labels"):
         (folder / name).mkdir()
-    Image.new("RGB", photo_size[::-1]).save(folder / "photos" / "0.jpg")
+    Image.new("RGB", image_size[::-1]).save(folder / "images" / "0.jpg")
     Image.fromarray(labels).save(folder / "labels" / "0.png")
     return BaseSegDataset(
         data_root=str(folder),
-        data_prefix=dict(img_path="photos", seg_map_path="labels"),
+        data_prefix=dict(img_path="images", seg_map_path="labels"),
         metainfo=CLASSES,
         pipeline=[
             dict(type="LoadImageFromFile"),
@@ -556,44 +556,44 @@ def label_map(*labels, size=(9, 12)):
 
 
 def test_own_data_of_the_right_form_pass(tmp_path):
-    photos = own_data(tmp_path, label_map(0, 1, 2))
-    assert untracked_padding(photos) == []
-    assert photos[0]["inputs"].shape == (3, 8, 8)
+    images = own_data(tmp_path, label_map(0, 1, 2))
+    assert untracked_padding(images) == []
+    assert images[0]["inputs"].shape == (3, 8, 8)
 
 
 @pytest.mark.parametrize(
     "labels, in_training, at_the_start",
     [
-        (label_map(1, size=(9, 13)), r"\(9, 13\), but its photo .*0\.jpg \(9, 12\)", "13, 9"),
-        (label_map(1, size=(12, 9)), r"\(12, 9\), but its photo", "9, 12"),
+        (label_map(1, size=(9, 13)), r"\(9, 13\), but its image .*0\.jpg \(9, 12\)", "13, 9"),
+        (label_map(1, size=(12, 9)), r"\(12, 9\), but its image", "9, 12"),
         (np.zeros((9, 12, 3), np.uint8), r"\(9, 12, 3\), but must be \(H, W\)", "3 channels"),
     ],
 )
 def test_own_labels_that_do_not_fit_are_named(tmp_path, labels, in_training, at_the_start):
-    photos = own_data(tmp_path, labels)
+    images = own_data(tmp_path, labels)
     with pytest.raises(ValueError, match=rf"0\.png: the label map is {in_training}"):
-        photos[0]
+        images[0]
     with pytest.raises(DatasetFilesError, match=rf"0\.png: .*{at_the_start}"):
-        untracked_padding(ConcatDataset([photos]))
+        untracked_padding(ConcatDataset([images]))
 
 
-def test_own_labels_that_are_no_class_are_named(tmp_path):
-    photos = own_data(tmp_path, label_map(1, 3))
+def test_own_labels_that_are_of_no_class_are_named(tmp_path):
+    images = own_data(tmp_path, label_map(1, 3))
     told = TRANSFORMS.build(LOAD | dict(num_classes=3))
-    with pytest.raises(ValueError, match=r"0\.png: label 3, which is none of the 3 .*ignore_index"):
-        told(Compose(photos.pipeline.transforms[:2])(photos.get_data_info(0)))
+    with pytest.raises(ValueError, match=r"0\.png: label 3, which is not one of .*ignore_index"):
+        told(Compose(images.pipeline.transforms[:2])(images.get_data_info(0)))
     with pytest.raises(
         DatasetFilesError, match=r"0\.png: label 3,.*\n.*say ignore_index=3 of LoadRegionOfInterest"
     ):
-        untracked_padding(MultiImageMixDataset(ConcatDataset([photos]), pipeline=[FLIP]))
+        untracked_padding(MultiImageMixDataset(ConcatDataset([images]), pipeline=[FLIP]))
 
 
 def test_own_labels_may_have_another_value_for_unlabelled(tmp_path):
     labels = np.full((9, 12), 3, np.uint8)
     labels[2:7] = 1
-    photos = own_data(tmp_path, labels, ignore_index=3, num_classes=3)
-    assert untracked_padding(photos) == []
-    assert np.unique(photos[0]["data_samples"].gt_sem_seg.data).tolist() == [1, 255]
+    images = own_data(tmp_path, labels, ignore_index=3, num_classes=3)
+    assert untracked_padding(images) == []
+    assert np.unique(images[0]["data_samples"].gt_sem_seg.data).tolist() == [1, 255]
 
 
 @pytest.mark.parametrize(

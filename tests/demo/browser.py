@@ -79,8 +79,8 @@ class Browser:
     def wait_for_answers(self) -> None:
         self.wait_for("#status", "Answered")
 
-    def open_photo(self, name: str) -> None:
-        Select(self.find("#photos")).select_by_visible_text(name)
+    def open_image(self, name: str) -> None:
+        Select(self.find("#images")).select_by_visible_text(name)
         self.wait_for_answers()
 
     def choose_class(self, label: int) -> None:
@@ -88,10 +88,10 @@ class Browser:
             "arguments[0].click()", self.find(f"[name=class][value='{label}']")
         )
 
-    def draw(self, points: Sequence[tuple[float, float]], photo_width: int) -> None:
-        """Draw a stroke through points in pixels of the photo, and wait for the answers."""
+    def draw(self, points: Sequence[tuple[float, float]], image_width: int) -> None:
+        """Draw a stroke through points in pixels of the image, and wait for the answers."""
         canvas = self.find("#canvas")
-        scale = canvas.size["width"] / photo_width
+        scale = canvas.size["width"] / image_width
         centre = canvas.size["width"] / 2, canvas.size["height"] / 2
         offsets = [(round(x * scale - centre[0]), round(y * scale - centre[1])) for x, y in points]
         actions = ActionChains(self.driver, duration=20)

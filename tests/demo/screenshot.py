@@ -16,8 +16,8 @@ from tests.demo.browser import open_browser, serve
 
 OUT = web.ROOT / "docs/images/demo.png"
 SIZE = 1360, 890
-PHOTO = "val_0031.jpg"
-STROKES = [  # labels, and points in pixels of the photo
+IMAGE = "val_0031.jpg"
+STROKES = [  # labels, and points in pixels of the image
     (4, [(30, 14), (38, 24), (35, 36), (36, 50)]),
     (2, [(65, 9), (64, 20), (60, 32), (59, 46)]),
     (5, [(106, 45), (112, 58), (124, 62), (139, 56)]),
@@ -35,10 +35,10 @@ def main() -> None:
         sys.exit(f"{web.CHECKPOINT} is not there: make train")
     with serve(demo) as url, open_browser(*SIZE) as browser:
         browser.open(url)
-        browser.open_photo(PHOTO)
+        browser.open_image(IMAGE)
         for label, points in STROKES:
             browser.choose_class(label)
-            browser.draw(points, photo_width=160)
+            browser.draw(points, image_width=160)
         browser.choose_class(3)
         picture = Image.open(io.BytesIO(browser.driver.get_screenshot_as_png()))
     picture.convert("RGB").save(OUT, optimize=True)

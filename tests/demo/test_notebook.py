@@ -20,7 +20,7 @@ print(json.dumps(dict(
     background=float((scene(OWN)[2] == 0).mean()),
     miou=float(scores["mIoU"]),
     sizes={name: prediction.shape for name, prediction in predictions.items()},
-    photos={name: read_photo(val.images[name]).shape[:2] for name in predictions},
+    images={name: read_image(val.images[name]).shape[:2] for name in predictions},
 )))
 """
 
@@ -64,6 +64,6 @@ def test_the_notebook_runs_and_its_network_learns(notebook, tmp_path):
     assert len(losses) == 2 and losses[1] < 0.9 * losses[0], "those of the first and the last"
     report = json.loads(outputs[-1].text)
     assert report["agreement"] > 0.97 > 0.95 > report["background"]
-    assert report["sizes"] == report["photos"] and len(report["sizes"]) == 4
+    assert report["sizes"] == report["images"] and len(report["sizes"]) == 4
     assert 0 < report["miou"] < 100
     assert (work / "run" / "iter_20.pth").is_file()

@@ -8,9 +8,9 @@ import pytest
 from selenium.webdriver import ActionChains, Keys
 
 from demo import web
-from mmseg_rloss.visualization import read_photo
+from mmseg_rloss.visualization import read_image
 from tests.demo.browser import CHROMIUM, DRIVER, open_browser, serve
-from tests.tools.network import CLASSES, write_network, write_photo
+from tests.tools.network import CLASSES, write_image, write_network
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER),
@@ -24,9 +24,9 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     network = write_network(folder)
     for name in ("a", "b"):
-        write_photo(folder / "photos" / f"{name}.png", SIZE)
+        write_image(folder / "images" / f"{name}.png", SIZE)
     options = [f"--config={network.config}", f"--checkpoint={network.checkpoint}"]
-    return web.make_demo(web.parse_args([*options, f"--photos={folder / 'photos'}"]))
+    return web.make_demo(web.parse_args([*options, f"--images={folder / 'images'}"]))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, demo):
-    """The page, newly opened on the first photo."""
+    """The page, newly opened on the first image."""
     with serve(demo) as url:
         browser.driver.get_log("performance"), browser.driver.get_log("browser")
         browser.open(url)
@@ -57,10 +57,10 @@ def strokes_of(page) -> list[dict]:
 
 def expected(demo, page, name="a.png") -> dict[str, str]:
     """The pictures of the strokes that the page has, computed without it."""
-    photo = read_photo(demo.photos[name])
-    labels = web.draw_strokes(strokes_of(page), photo.shape[:2], demo.classes)
+    image = read_image(demo.images[name])
+    labels = web.draw_strokes(strokes_of(page), image.shape[:2], demo.classes)
     sigmas = [float(page.find(f"#sigma_{kind}").get_attribute("value")) for kind in ("rgb", "xy")]
-    answers = demo.answer(photo, labels, *sigmas)
+    answers = demo.answer(image, labels, *sigmas)
     answers["pull"] = answers.pop("pulls").get(
         int(page.find(":checked[name=class]").get_attribute("value"))
     )
@@ -90,7 +90,7 @@ def test_strokes_of_the_mouse_are_answered(page, demo):
     assert page.text("#pull .nothing") == f"Draw a stroke of {CLASSES[0]}."
 
 
-def test_undo_clear_bandwidths_and_another_photo(page, demo):
+def test_undo_clear_bandwidths_and_another_image(page, demo):
     page.draw([(10, 8), (50, 8)], SIZE[1])
     page.draw([(10, 20), (50, 20)], SIZE[1])
     page.find("#undo").click()
@@ -105,7 +105,7 @@ def test_undo_clear_bandwidths_and_another_photo(page, demo):
     page.wait_for_answers()
     assert not strokes_of(page) and not page.find("#clear").is_enabled()
     page.draw([(10, 8), (50, 8)], SIZE[1])
-    page.open_photo("b.png")
+    page.open_image("b.png")
     assert not strokes_of(page) and page.text("#sigma_xy-value") == "10 px"
     assert pictures(page) == expected(demo, page, "b.png")
 
@@ -125,14 +125,15 @@ def test_everything_is_done_with_the_keyboard(page, demo):
     assert not strokes_of(page)
 
 
-def test_a_file_is_opened_and_one_that_is_no_photo_is_told(page, tmp_path):
-    write_photo(tmp_path / "c.png", (30, 90))
+def test_a_file_is_opened_and_one_that_is_not_an_image_is_reported(page, tmp_path):
+    write_image(tmp_path / "c.png", (30, 90))
     page.find("#file").send_keys(str(tmp_path / "c.png"))
     page.wait_for_answers()
-    assert page.driver.execute_script("return [photo.image.width, photo.image.height]") == [90, 30]
-    assert page.find("#photos").get_attribute("value") == ""
+    size = "return [image.element.width, image.element.height]"
+    assert page.driver.execute_script(size) == [90, 30]
+    assert page.find("#images").get_attribute("value") == ""
     assert not page.find("#error").is_displayed()
-    (tmp_path / "d.png").write_bytes(b"no photo")
+    (tmp_path / "d.png").write_bytes(b"no image")
     page.find("#file").send_keys(str(tmp_path / "d.png"))
     page.wait_for("#error", "unreadable")
     (tmp_path / "large.png").write_bytes(bytes(web.MAX_BYTES + 2**20))
@@ -143,7 +144,7 @@ def test_a_file_is_opened_and_one_that_is_no_photo_is_told(page, tmp_path):
 
 
 def test_without_a_network_it_says_how_to_get_one(browser, demo):
-    with serve(web.Demo(demo.photos, demo.classes, demo.palette)) as url:
+    with serve(web.Demo(demo.images, demo.classes, demo.palette)) as url:
         browser.open(url)
         browser.draw([(10, 8), (50, 8)], SIZE[1])
         assert pictures(browser).keys() == {"pull", "agreed"}
@@ -151,11 +152,11 @@ def test_without_a_network_it_says_how_to_get_one(browser, demo):
         assert "No network" in browser.text("#together .nothing")
 
 
-def test_without_photos_it_asks_for_a_file(browser, demo, tmp_path):
-    write_photo(tmp_path / "c.png", SIZE)
+def test_without_images_it_asks_for_a_file(browser, demo, tmp_path):
+    write_image(tmp_path / "c.png", SIZE)
     with serve(web.Demo({}, demo.classes, demo.palette)) as url:
         browser.driver.get(url)
-        browser.wait_for("#agreed .nothing", "Open a photo first.")
+        browser.wait_for("#agreed .nothing", "Open an image first.")
         browser.find("#canvas").send_keys(Keys.CONTROL, "z", Keys.NULL, " ", Keys.ARROW_UP)
         assert not browser.find("#error").is_displayed()
         browser.find("#file").send_keys(str(tmp_path / "c.png"))
@@ -164,7 +165,7 @@ def test_without_photos_it_asks_for_a_file(browser, demo, tmp_path):
         assert "agreed" in pictures(browser)
 
 
-def test_a_server_that_has_gone_is_told(browser, demo):
+def test_a_server_that_has_gone_is_reported(browser, demo):
     with serve(demo) as url:
         browser.open(url)
     browser.find("#canvas").send_keys("  ")

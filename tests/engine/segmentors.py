@@ -77,7 +77,7 @@ def packed_batch(images: list[np.ndarray], regions: list[np.ndarray] | None = No
     return dict(inputs=inputs, data_samples=samples)
 
 
-def photos(*sizes: tuple[int, int], bands: int = 3) -> list[np.ndarray]:
+def random_images(*sizes: tuple[int, int], bands: int = 3) -> list[np.ndarray]:
     """Random (H, W, C) uint8 images."""
     random = np.random.RandomState(0)
     return [random.randint(0, 256, (*size, bands), dtype=np.uint8) for size in sizes]

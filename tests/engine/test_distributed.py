@@ -56,7 +56,7 @@ def test_two_processes_train_as_one_does_on_the_joint_batch(root, tmp_path, one,
 def test_fully_sharded_parameters_train_as_one_process_does(root, tmp_path, one):
     """MMEngine's FSDPStrategy, as a GPU would run it but for the device.
 
-    The second loss tells of the parameters: PyTorch crashes when it gathers them on a CPU.
+    The second loss stands for the parameters: PyTorch crashes when it gathers them on a CPU.
     """
     config = training_config(root, tmp_path, WITHOUT_CHANCE)
     config["train_dataloader"]["batch_size"] = 1

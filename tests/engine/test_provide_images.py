@@ -1,4 +1,4 @@
-"""What the losses are provided with, against the photos that the pipeline loaded."""
+"""What the losses are provided with, against the images that the pipeline loaded."""
 
 import copy
 import gc
@@ -22,7 +22,7 @@ from tests.engine.segmentors import (
     build_segmentor,
     losses_of,
     packed_batch,
-    photos,
+    random_images,
 )
 
 
@@ -61,8 +61,8 @@ def padded(image, size):
         (dict(), 5),
     ],
 )
-def test_the_photos_come_back_as_rgb(preprocessor, bands):
-    images = photos((14, 22), (16, 10), bands=bands)
+def test_the_images_come_back_as_rgb(preprocessor, bands):
+    images = random_images((14, 22), (16, 10), bands=bands)
     model = build_segmentor(bands=bands, **preprocessor)
     seen = watch(densecrf_of(model))
     with provide_images(model):
@@ -76,8 +76,8 @@ def test_the_photos_come_back_as_rgb(preprocessor, bands):
         assert torch.equal(region[i], inside)
 
 
-def test_the_loss_is_that_of_the_photos_and_the_prediction():
-    images = photos((16, 24), (13, 21))
+def test_the_loss_is_that_of_the_images_and_the_prediction():
+    images = random_images((16, 24), (13, 21))
     model = build_segmentor(**IMAGENET)
     batch = model.data_preprocessor(packed_batch(images), True)
     with provide_images(model):
@@ -94,8 +94,8 @@ def test_the_loss_is_that_of_the_photos_and_the_prediction():
 
 
 def test_a_packed_region_is_padded_like_the_image():
-    images = photos((14, 22), (16, 10))
-    regions = [(photo[..., 0] > 100).astype(np.uint8) for photo in images]
+    images = random_images((14, 22), (16, 10))
+    regions = [(image[..., 0] > 100).astype(np.uint8) for image in images]
     model = build_segmentor(**IMAGENET, size=(32, 32), size_divisor=None)
     seen = watch(densecrf_of(model))
     with provide_images(model):
@@ -106,7 +106,7 @@ def test_a_packed_region_is_padded_like_the_image():
 
 
 def test_the_losses_see_the_images_that_were_kept():
-    distorted, loaded = photos((14, 22), (16, 10)), photos((14, 22), (16, 10))
+    distorted, loaded = random_images((14, 22), (16, 10)), random_images((14, 22), (16, 10))
     distorted[0] //= 2
     model = build_segmentor(**IMAGENET, size=(32, 32), size_divisor=None)
     seen = watch(densecrf_of(model))
@@ -124,7 +124,9 @@ def test_the_losses_see_the_images_that_were_kept():
 
 def test_a_padding_on_the_left_and_on_top_is_outside():
     model = build_segmentor(**IMAGENET)
-    batch = model.data_preprocessor(packed_batch(photos((16, 16)), [np.ones((16, 16), np.uint8)]))
+    batch = model.data_preprocessor(
+        packed_batch(random_images((16, 16)), [np.ones((16, 16), np.uint8)])
+    )
     batch["inputs"] = nn.functional.pad(batch["inputs"], (3, 5, 2, 6))
     sample = batch["data_samples"][0]
     sample.gt_sem_seg = PixelData(data=torch.zeros(1, 24, 24, dtype=torch.long))
@@ -146,16 +148,16 @@ def test_a_region_follows_a_batch_that_was_scaled():
     model = build_segmentor(**IMAGENET, batch_augments=double)
     seen = watch(densecrf_of(model))
     with provide_images(model):
-        losses_of(model, packed_batch(photos((16, 16), (12, 10))))
+        losses_of(model, packed_batch(random_images((16, 16), (12, 10))))
     expected = torch.zeros(2, 32, 32, dtype=torch.uint8)
     expected[0] = 1
     expected[1, :24, :20] = 1
     assert torch.equal(seen[0][1], expected)
 
 
-def test_images_without_metainfo_are_all_photo():
+def test_images_without_metainfo_are_all_image():
     model = build_segmentor()
-    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    batch = model.data_preprocessor(packed_batch(random_images((16, 16))), True)
     for key in list(batch["data_samples"][0].metainfo_keys()):
         delattr(batch["data_samples"][0], key)
     seen = watch(densecrf_of(model))
@@ -167,7 +169,7 @@ def test_images_without_metainfo_are_all_photo():
 @pytest.mark.parametrize("positional", [True, False])
 def test_forward_may_be_called_with_names_or_without(positional):
     model = build_segmentor()
-    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    batch = model.data_preprocessor(packed_batch(random_images((16, 16))), True)
     with provide_images(model):
         if positional:
             losses = model(batch["inputs"], batch["data_samples"], "loss")
@@ -178,7 +180,7 @@ def test_forward_may_be_called_with_names_or_without(positional):
 
 def test_the_other_modes_are_left_alone():
     model = build_segmentor(test_cfg=dict(size_divisor=32))
-    batch = packed_batch(photos((16, 20)))
+    batch = packed_batch(random_images((16, 20)))
     batch["data_samples"][0].set_metainfo(dict(ori_shape=(16, 20)))
     batch = model.data_preprocessor(batch, False)
     assert batch["inputs"].shape[2:] == (32, 32)
@@ -194,7 +196,7 @@ def test_images_are_taken_back_after_the_forward():
     memory = []
     loss.register_forward_pre_hook(lambda m, args: memory.append(weakref.ref(m.scene)))
     with provide_images(model):
-        losses = losses_of(model, packed_batch(photos((16, 16))))
+        losses = losses_of(model, packed_batch(random_images((16, 16))))
         assert loss.scene is None
         sum(value for name, value in losses.items() if "loss" in name).backward()
         del losses
@@ -212,24 +214,24 @@ def test_images_are_taken_back_after_a_failure():
 
     loss.register_forward_pre_hook(fail)
     with provide_images(model), pytest.raises(FloatingPointError):
-        losses_of(model, packed_batch(photos((16, 16))))
+        losses_of(model, packed_batch(random_images((16, 16))))
     assert loss.scene is None
 
 
 def test_removing_ends_it_and_may_be_repeated():
     model = build_segmentor()
     handle = provide_images(model)
-    losses_of(model, packed_batch(photos((16, 16))))
+    losses_of(model, packed_batch(random_images((16, 16))))
     handle.remove()
     handle.remove()
     assert not model._forward_pre_hooks and not model._forward_hooks
     with pytest.raises(RuntimeError, match="has no images"):
-        losses_of(model, packed_batch(photos((16, 16))))
+        losses_of(model, packed_batch(random_images((16, 16))))
 
 
 def test_several_handles_do_no_harm():
     model = build_segmentor()
-    batch = photos((16, 16))
+    batch = random_images((16, 16))
     with provide_images(model):
         once = losses_of(model, packed_batch(batch))["decode.loss_densecrf"]
         with provide_images(model):
@@ -246,7 +248,7 @@ def test_the_lattice_is_built_before_the_network_and_once_for_all_losses(monkeyp
     model = build_segmentor(losses=[DENSECRF, again], **IMAGENET)
     model.backbone.register_forward_pre_hook(lambda *args: events.append("network"))
     with provide_images(model):
-        losses_of(model, packed_batch(photos((16, 16))))
+        losses_of(model, packed_batch(random_images((16, 16))))
     assert events == ["build", "network"]
 
 
@@ -263,7 +265,7 @@ def test_a_lattice_that_no_loss_asks_for_is_gone_after_the_forward(monkeypatch):
     model = build_segmentor(**IMAGENET)
     monkeypatch.setattr(model.decode_head, "loss_by_feat", lambda *args, **kwargs: {})
     with provide_images(model):
-        losses_of(model, packed_batch(photos((16, 16))))
+        losses_of(model, packed_batch(random_images((16, 16))))
     gc.collect()
     assert [reference() for reference in lattices] == [None]
 
@@ -272,7 +274,7 @@ def test_every_loss_of_every_head_is_provided():
     second = DENSECRF | dict(sigma_xy=5.0, loss_name="loss_near")
     model = build_segmentor(losses=[DENSECRF, second])
     with provide_images(model):
-        losses = losses_of(model, packed_batch(photos((16, 16))))
+        losses = losses_of(model, packed_batch(random_images((16, 16))))
     assert losses["decode.loss_densecrf"] < losses["decode.loss_near"] < 0
 
 
@@ -289,12 +291,12 @@ def test_the_segmentor_is_found_in_a_wrapper():
     model = build_segmentor()
     wrapped = Wrapper(Wrapper(model))
     assert find_segmentor(wrapped) is model
-    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    batch = model.data_preprocessor(packed_batch(random_images((16, 16))), True)
     with provide_images(wrapped):
         assert wrapped(**batch, mode="loss")["decode.loss_densecrf"] < 0
 
 
-def test_a_compiled_model_is_provided_without_compiling_for_every_size_of_photo():
+def test_a_compiled_model_is_provided_without_compiling_for_every_size_of_image():
     model = build_segmentor(**IMAGENET)
     counter = CompileCounterWithBackend("eager")
     torch.compiler.reset()
@@ -302,7 +304,9 @@ def test_a_compiled_model_is_provided_without_compiling_for_every_size_of_photo(
     frames = []
     with provide_images(compiled):
         for height in (15, 14, 13, 12):
-            batch = model.data_preprocessor(packed_batch(photos((16, 16), (height, 13))), True)
+            batch = model.data_preprocessor(
+                packed_batch(random_images((16, 16), (height, 13))), True
+            )
             expected = model(**batch, mode="loss")["decode.loss_densecrf"]
             actual = compiled(**batch, mode="loss")["decode.loss_densecrf"]
             torch.testing.assert_close(actual, expected)
@@ -314,13 +318,13 @@ def test_a_copy_of_the_model_is_provided_with_its_own_images():
     model = build_segmentor()
     provide_images(model)
     duplicate = copy.deepcopy(model)
-    expected = losses_of(model, packed_batch(photos((16, 16))))["decode.loss_densecrf"]
-    actual = losses_of(duplicate, packed_batch(photos((16, 16))))["decode.loss_densecrf"]
+    expected = losses_of(model, packed_batch(random_images((16, 16))))["decode.loss_densecrf"]
+    actual = losses_of(duplicate, packed_batch(random_images((16, 16))))["decode.loss_densecrf"]
     assert actual == expected
 
 
-FRACTIONS = photos((16, 16))[0].astype(np.float32) / 255
-GREY = photos((16, 16))[0].astype(np.float32)
+FRACTIONS = random_images((16, 16))[0].astype(np.float32) / 255
+GREY = random_images((16, 16))[0].astype(np.float32)
 WRONG_RANGES = {
     "0 to 1": (FRACTIONS, {}, r"(?s)0 to 255.*divides them by 255"),
     "0 to 1, normalised": (
@@ -364,7 +368,7 @@ def test_a_range_that_does_not_rise_is_refused(value_range):
 @pytest.mark.parametrize("preprocessor", [dict(), IMAGENET])
 def test_dark_images_are_not_mistaken_for_zero_to_one(preprocessor):
     model = build_segmentor(**preprocessor)
-    images = [photo // 128 for photo in photos((16, 16))]
+    images = [image // 128 for image in random_images((16, 16))]
     with provide_images(model):
         losses_of(model, packed_batch(images))
 
@@ -373,19 +377,19 @@ def test_a_network_without_the_loss_is_warned_of():
     model = build_segmentor(losses=[])
     with pytest.warns(UserWarning, match="EncoderDecoder has no DenseCRFLoss"):
         handle = provide_images(model)
-    losses_of(model, packed_batch([photo / np.float32(255) for photo in photos((16, 16))]))
+    losses_of(model, packed_batch([image / np.float32(255) for image in random_images((16, 16))]))
     handle.remove()
 
 
 def test_images_may_require_a_gradient():
     model = build_segmentor(**IMAGENET)
-    batch = model.data_preprocessor(packed_batch(photos((16, 16))), True)
+    batch = model.data_preprocessor(packed_batch(random_images((16, 16))), True)
     batch["inputs"].requires_grad_()
     with provide_images(model):
         model(**batch, mode="loss")["decode.loss_densecrf"].backward()
     assert batch["inputs"].grad.isfinite().all()
 
 
-def test_what_is_no_segmentor_is_refused():
+def test_what_is_not_a_segmentor_is_refused():
     with pytest.raises(TypeError, match="Conv2d does not"):
         provide_images(nn.Conv2d(3, 3, 1))

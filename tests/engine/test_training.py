@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 
 from mmseg_rloss import provide_images
-from tests.engine.segmentors import IMAGENET, build_segmentor, packed_batch, photos
+from tests.engine.segmentors import IMAGENET, build_segmentor, packed_batch, random_images
 from tests.engine.training import (
     WITHOUT_CHANCE,
     logged,
@@ -79,7 +79,7 @@ def test_a_compiled_model_trains_alike(root, tmp_path, four_iterations):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision_computes_the_loss_in_float32(dtype):
     model = build_segmentor(**IMAGENET)
-    batch = model.data_preprocessor(packed_batch(photos((16, 24), (13, 21))), True)
+    batch = model.data_preprocessor(packed_batch(random_images((16, 24), (13, 21))), True)
     logits = []
     loss = model.decode_head.loss_decode[1]
     loss.register_forward_pre_hook(lambda module, args: logits.append(args[0]))

@@ -1,4 +1,4 @@
-"""A data set of photos on disk and a Runner that trains a small segmentor on it."""
+"""A data set of images on disk and a Runner that trains a small segmentor on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from tests.engine.segmentors import IMAGENET, build_segmentor, photos, segmentor_config
+from tests.engine.segmentors import IMAGENET, build_segmentor, random_images, segmentor_config
 
 LOADING = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations")]
 PIPELINE = [
@@ -39,20 +39,20 @@ WITHOUT_CHANCE = [
 
 
 def write_data_set(root: Path, count: int = 4) -> None:
-    """Photos of 20x28 in ``photos``, scribbles on one row of each in ``labels``, and weights."""
-    for name in ("photos", "labels"):
+    """Images of 20x28 in ``images``, scribbles on one row of each in ``labels``, and weights."""
+    for name in ("images", "labels"):
         (root / name).mkdir(parents=True)
-    for i, photo in enumerate(photos(*[(20, 28)] * count)):
+    for i, image in enumerate(random_images(*[(20, 28)] * count)):
         label = np.full((20, 28), 255, np.uint8)
         label[8] = i % 3
-        cv2.imwrite(str(root / "photos" / f"{i}.png"), photo)
+        cv2.imwrite(str(root / "images" / f"{i}.png"), image)
         cv2.imwrite(str(root / "labels" / f"{i}.png"), label)
     model = build_segmentor(**IMAGENET)
     torch.save(dict(state_dict=model.state_dict()), root / "initial.pth")
 
 
 def training_config(root: Path, work_dir: Path, pipeline: list[dict] = PIPELINE) -> dict:
-    """Two iterations of two photos each, as a config of MMSeg has them.
+    """Two iterations of two images each, as a config of MMSeg has them.
 
     The statistics of batch norm are frozen, so that every image counts by itself.
     """
@@ -67,7 +67,7 @@ def training_config(root: Path, work_dir: Path, pipeline: list[dict] = PIPELINE)
             dataset=dict(
                 type="BaseSegDataset",
                 data_root=str(root),
-                data_prefix=dict(img_path="photos", seg_map_path="labels"),
+                data_prefix=dict(img_path="images", seg_map_path="labels"),
                 img_suffix=".png",
                 metainfo=dict(classes=("a", "b", "c"), palette=[[0] * 3] * 3),
                 pipeline=pipeline,

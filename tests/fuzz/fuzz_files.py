@@ -32,7 +32,7 @@ from mmseg_rloss.datasets import DatasetFilesError, PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.datasets.transforms.pipeline_check import untracked_padding
 from tests.tools.dataset_converters import exports
-from tests.tools.network import write_network, write_photo
+from tests.tools.network import write_image, write_network
 from tools import (
     browse_scribbles,
     make_sample_dataset,
@@ -63,7 +63,7 @@ def seed_folder(tmp_path_factory) -> Path:
     for folder in (*lists, "set/SegmentationClassAug", "set/pascal_2012_scribble", "cls", "xml"):
         (root / folder).mkdir(parents=True)
     for name in ("a", "b"):
-        write_photo(root / f"set/JPEGImages/{name}.jpg", SIZE)
+        write_image(root / f"set/JPEGImages/{name}.jpg", SIZE)
         for folder in ("set/SegmentationClassAug", "set/pascal_2012_scribble"):
             write_label_png(labels, root / folder / f"{name}.png")
         savemat(root / f"cls/{name}.mat", {"GTcls": {"Segmentation": labels}})
@@ -71,8 +71,8 @@ def seed_folder(tmp_path_factory) -> Path:
         np.save(root / f"set/JPEGImages/{name}.npy", np.zeros((3, *SIZE), np.float32))
         for suffix in ("png", "tif", "webp", "bmp"):
             (root / suffix).mkdir(exist_ok=True)
-            with Image.open(root / f"set/JPEGImages/{name}.jpg") as photo:
-                photo.save(root / suffix / f"{name}.{suffix}")
+            with Image.open(root / f"set/JPEGImages/{name}.jpg") as image:
+                image.save(root / suffix / f"{name}.{suffix}")
     (root / "set/ImageSets/Segmentation/train_aug.txt").write_text("a\nb\n")
     (root / "VOC2012/ImageSets/Segmentation/train.txt").write_text("a\n")
     (root / "VOC2012/ImageSets/Segmentation/val.txt").write_text("b\n")
@@ -90,7 +90,7 @@ def seed_folder(tmp_path_factory) -> Path:
 
 def write_exports(root: Path) -> None:
     """One of each annotation tool, for the same image."""
-    write_photo(root / f"images/{exports.ID}.jpg", exports.SIZE)
+    write_image(root / f"images/{exports.ID}.jpg", exports.SIZE)
     shapes = [
         exports.shape("ground", "linestrip", exports.LINE),
         exports.shape("leaf", "polygon", exports.AREA),
@@ -199,9 +199,9 @@ def look(root: Path) -> None:
 
 
 def visualize(root: Path) -> None:
-    photos = root / "set/JPEGImages"
-    files = [str(photos / "a.jpg"), str(photos / "b.jpg")]
-    options = ["--scores", str(photos), "--labels", str(root / "set/SegmentationClassAug")]
+    images = root / "set/JPEGImages"
+    files = [str(images / "a.jpg"), str(images / "b.jpg")]
+    options = ["--scores", str(images), "--labels", str(root / "set/SegmentationClassAug")]
     visualize_densecrf.main([*files, *options, "--out", str(root / "out")])
 
 

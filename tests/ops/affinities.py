@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import bilateral_filter, gaussian_filter_exact
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 SIGMAS = {"sigma_rgb": 30.0, "sigma_xy": 8.0}
 
@@ -46,7 +46,7 @@ def random_case(batch: int = 2, classes: int = 3, height: int = 6, width: int = 
     torch.manual_seed(0)
     label = torch.randint(0, classes, (batch, height, width))
     return Case(
-        photo(height, width, batch=batch),
+        natural_image(height, width, batch=batch),
         torch.randn(batch, classes, height, width, dtype=torch.float64) * 2,
         (torch.rand(batch, height, width) < 0.8).to(torch.uint8),
         torch.where(torch.rand(batch, height, width) < 0.5, label, 255),

@@ -136,7 +136,7 @@ def test_labels_of_another_shape_are_named(shape):
 
 
 @pytest.mark.parametrize("name", ["images", "segmentations", "region_of_interest", "seg_label"])
-def test_what_is_no_tensor_is_named(name):
+def test_what_is_not_a_tensor_is_named(name):
     case = random_case()
     names = "images", "segmentations", "region_of_interest", "seg_label"
     arguments = dict(zip(names, (*case.maps, case.label), strict=True))

@@ -14,14 +14,14 @@ from tests.ops.affinities import (
 )
 from tests.ops.affinities import random_case as case_with_logits
 from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 PARAMETERS = {"sigma_rgb": 15.0, "sigma_xy": 20.0, "scale_factor": 0.5}
 
 
 def random_case(batch=2, classes=3, height=10, width=12):
     torch.manual_seed(0)
-    image = photo(height, width, batch=batch)
+    image = natural_image(height, width, batch=batch)
     segmentation = torch.randn(batch, classes, height, width).softmax(1)
     return image, segmentation, (torch.rand(batch, height, width) < 0.8).to(torch.uint8)
 
@@ -97,7 +97,7 @@ def test_normalized_value_and_gradient_are_those_of_the_sums(size, scale_factor)
 
 
 def test_normalized_energy_is_close_to_that_of_the_exact_gaussian():
-    """The lattice has half of the Gaussian's sums; a ratio does not tell."""
+    """The lattice has half of the Gaussian's sums; a ratio does not show it."""
     case = case_with_logits(2, 3, 12, 10)
     _, segmentation, region = case.maps
     exact = cut_share(segmentation, region, exact_affinities(case.image, **SIGMAS))

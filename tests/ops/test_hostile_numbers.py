@@ -6,7 +6,7 @@ import torch
 from mmseg_rloss.ops import bilateral_filter, densecrf_loss, gaussian_filter_exact
 from tests.ops.filters import filter_by_image
 from tests.ops.golden import relative_error
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 # Rounding in float32 decides, for pixels between two simplices, which corners of no weight the
 # lattice has; what the blur carries over these moves the sums by up to this much.
@@ -26,7 +26,7 @@ def assert_right(image, values, sigma_rgb, sigma_xy):
 @pytest.mark.parametrize("sigma_xy", [0.3, 20.0, 1e6])
 @pytest.mark.parametrize("sigma_rgb", [1e-3, 0.1, 5.0, 1e6])
 def test_bandwidths_from_tiny_to_huge(sigma_rgb, sigma_xy):
-    assert_right(photo(24, 31), torch.rand(1, 2, 24, 31), sigma_rgb, sigma_xy)
+    assert_right(natural_image(24, 31), torch.rand(1, 2, 24, 31), sigma_rgb, sigma_xy)
 
 
 def test_a_tiny_bandwidth_leaves_pixels_to_themselves():
@@ -40,7 +40,7 @@ def test_a_tiny_bandwidth_leaves_pixels_to_themselves():
 
 
 def test_huge_bandwidths_sum_everything():
-    image, values = photo(9, 7), torch.rand(1, 2, 9, 7)
+    image, values = natural_image(9, 7), torch.rand(1, 2, 9, 7)
     filtered = bilateral_filter(image, values, 1e6, 1e6)
     features = torch.zeros(1, 5, 63)
     exact = gaussian_filter_exact(features, values.flatten(2)).view_as(values)
@@ -55,11 +55,11 @@ def test_constant_images(value):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
 def test_thin_images(size):
-    assert_right(photo(*size), torch.rand(1, 2, *size), 15, 30)
+    assert_right(natural_image(*size), torch.rand(1, 2, *size), 15, 30)
 
 
 def test_a_thousand_classes():
-    assert_right(photo(10, 12), torch.rand(1, 1000, 10, 12), 15, 30)
+    assert_right(natural_image(10, 12), torch.rand(1, 1000, 10, 12), 15, 30)
 
 
 @pytest.mark.parametrize("size", [(1, 100_000), (400, 500)])
@@ -75,7 +75,7 @@ def test_lattices_of_many_points(size):
 
 
 def test_values_of_any_magnitude():
-    image, values = photo(8, 9), torch.rand(1, 2, 8, 9)
+    image, values = natural_image(8, 9), torch.rand(1, 2, 8, 9)
     filtered = bilateral_filter(image, values, 15, 20)
     for factor in (1e-30, 1e30):
         scaled = bilateral_filter(image, factor * values, 15, 20)
@@ -85,11 +85,11 @@ def test_values_of_any_magnitude():
 @pytest.mark.parametrize("sigma", [1e-12, 1e-30])
 def test_a_bandwidth_beyond_all_precision_is_refused(sigma):
     with pytest.raises(ValueError, match=r"image over the bandwidth .* larger bandwidth"):
-        bilateral_filter(photo(4, 4), torch.rand(1, 1, 4, 4), sigma, 20)
+        bilateral_filter(natural_image(4, 4), torch.rand(1, 1, 4, 4), sigma, 20)
 
 
 def test_confident_and_uniform_probabilities():
-    image, region = photo(12, 12), torch.ones(1, 12, 12)
+    image, region = natural_image(12, 12), torch.ones(1, 12, 12)
     logits = torch.randn(1, 3, 12, 12) * 1e4
     for segmentation in (logits.softmax(1), torch.full((1, 3, 12, 12), 1 / 3)):
         assert densecrf_loss(image, segmentation, region, 15, 20, 0.5).isfinite()

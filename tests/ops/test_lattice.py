@@ -20,7 +20,7 @@ from mmseg_rloss.ops import (
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.backends.reference import lattice as reference
 from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 SIGMAS = {"sigma_rgb": 15.0, "sigma_xy": 20.0}
 
@@ -77,7 +77,7 @@ def test_bands_that_mix_a_few_materials_are_filtered_as_by_the_exact_gaussian(ba
 
 
 @pytest.mark.parametrize("name", ["voc_scale1", "roi_half"])
-def test_shape_of_the_kernel_on_photos(name):
+def test_shape_of_the_kernel_on_images(name):
     golden = load(name)
     image, values = golden.scaled()
     sigmas = golden.sigma_rgb, golden.sigma_xy * golden.scale_factor
@@ -98,7 +98,7 @@ def test_exact_filter_is_the_double_sum():
 
 
 def test_bilateral_filter_is_the_permutohedral_filter_of_position_and_colour():
-    image, values = photo(12, 17, batch=2), torch.rand(2, 4, 12, 17)
+    image, values = natural_image(12, 17, batch=2), torch.rand(2, 4, 12, 17)
     y, x = torch.meshgrid(torch.arange(12.0), torch.arange(17.0), indexing="ij")
     position = torch.stack((x, y)).expand(2, 2, 12, 17)
     features = torch.cat((position / 20, image / 15), dim=1).flatten(2)
@@ -108,7 +108,7 @@ def test_bilateral_filter_is_the_permutohedral_filter_of_position_and_colour():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_a_lattice_filters_any_values_any_number_of_times(dtype):
-    image = photo(12, 17, batch=2)
+    image = natural_image(12, 17, batch=2)
     lattice = Lattice.from_image(image.to(dtype), **SIGMAS)
     for channels, symmetric in ((4, True), (1, False), (40, True), (4, False)):
         values = torch.rand(2, channels, 12, 17).to(dtype)
@@ -130,7 +130,7 @@ def built(monkeypatch):
 
 def test_the_gradients_use_the_lattice_that_the_forward_has_built(monkeypatch):
     count = built(monkeypatch)
-    image, values = photo(6, 5).double(), torch.rand(1, 3, 6, 5).double().requires_grad_()
+    image, values = natural_image(6, 5).double(), torch.rand(1, 3, 6, 5).double().requires_grad_()
 
     def energy(values):
         return (values * bilateral_filter(image, values, **SIGMAS)).sum()
@@ -144,7 +144,7 @@ def test_the_gradients_use_the_lattice_that_the_forward_has_built(monkeypatch):
 
 def test_a_lattice_that_got_lost_on_the_way_is_built_again(monkeypatch):
     count = built(monkeypatch)
-    image, values = photo(6, 5), torch.rand(1, 3, 6, 5)
+    image, values = natural_image(6, 5), torch.rand(1, 3, 6, 5)
     token = torch.ops.mmseg_rloss.build_lattice(image, 15.0, 20.0)
     for _ in range(2):
         copy = token.clone()  # has the byte, but not the lattice
@@ -158,7 +158,7 @@ def test_a_lattice_that_got_lost_on_the_way_is_built_again(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(1, 2, 5, 4), (2, 3, 3, 7)])
 def test_gradcheck_of_associations(shape):
-    lattice = Lattice.from_image(photo(*shape[2:], batch=shape[0]).double(), 30, 3)
+    lattice = Lattice.from_image(natural_image(*shape[2:], batch=shape[0]).double(), 30, 3)
     values = torch.rand(shape, dtype=torch.float64, requires_grad=True)
     region = torch.rand(shape[0], *shape[2:], dtype=torch.float64)
 
@@ -170,7 +170,7 @@ def test_gradcheck_of_associations(shape):
 
 
 def test_exports():
-    image = photo(6, 5)
+    image = natural_image(6, 5)
 
     class Filter(torch.nn.Module):
         def forward(self, image, values):
@@ -178,13 +178,13 @@ def test_exports():
 
     values = torch.rand(1, 3, 6, 5)
     exported = torch.export.export(Filter(), (image, values)).module()
-    other = photo(6, 5)
+    other = natural_image(6, 5)
     assert torch.equal(exported(other, values), bilateral_filter(other, values, **SIGMAS))
 
 
 def every_op():
     """Each op that is differentiable, as a function of (1, 3, 6, 5)."""
-    lattice, region = Lattice.from_image(photo(6, 5), **SIGMAS), torch.ones(1, 6, 5)
+    lattice, region = Lattice.from_image(natural_image(6, 5), **SIGMAS), torch.ones(1, 6, 5)
     return (
         lattice.filter,
         lambda v: lattice.associate(v, region).association,
@@ -218,9 +218,9 @@ def test_vmap_over_batches():
 
 
 def as_matrix(symmetric: bool) -> torch.Tensor:
-    """The filter of a small photo, always the same, as a matrix (P, P)."""
+    """The filter of a small image, always the same, as a matrix (P, P)."""
     torch.manual_seed(0)
-    image = photo(7, 6).double()
+    image = natural_image(7, 6).double()
     unit = torch.eye(42, dtype=torch.float64).view(1, 42, 7, 6)
     return bilateral_filter(image, unit, **SIGMAS, symmetric=symmetric).view(42, 42)
 
@@ -240,7 +240,7 @@ def test_original_order_is_not_symmetric_but_has_the_same_symmetric_part():
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 2, 5, 4), (2, 3, 3, 7)])
 def test_gradcheck(shape, symmetric):
     batch, _, height, width = shape
-    image = photo(height, width, batch=batch).double()
+    image = natural_image(height, width, batch=batch).double()
     values = torch.rand(shape, dtype=torch.float64, requires_grad=True)
 
     def filtered(values):
@@ -259,7 +259,7 @@ def test_gradcheck_of_any_features(dim):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_types_come_back_as_they_went_in(dtype):
-    image, values = photo(9, 8), torch.rand(1, 2, 9, 8)
+    image, values = natural_image(9, 8), torch.rand(1, 2, 9, 8)
     expected = bilateral_filter(image, values, **SIGMAS)
     given = values.to(dtype).requires_grad_()
     filtered = bilateral_filter(image.to(torch.uint8), given, **SIGMAS)
@@ -271,7 +271,7 @@ def test_types_come_back_as_they_went_in(dtype):
 
 def test_opcheck():
     ops = torch.ops.mmseg_rloss
-    image, values = photo(6, 5, batch=2), torch.rand(2, 3, 6, 5, requires_grad=True)
+    image, values = natural_image(6, 5, batch=2), torch.rand(2, 3, 6, 5, requires_grad=True)
     region = torch.ones(2, 6, 5)
     torch.library.opcheck(ops.build_lattice, (image, 15.0, 20.0))
     token = ops.build_lattice(image, 15.0, 20.0)
@@ -283,7 +283,7 @@ def test_opcheck():
 
 
 def test_compiles_without_a_graph_break():
-    image, values = photo(6, 5), torch.rand(1, 3, 6, 5)
+    image, values = natural_image(6, 5), torch.rand(1, 3, 6, 5)
 
     def energy(values):
         return (values * bilateral_filter(image, values, **SIGMAS)).sum()
@@ -298,7 +298,7 @@ def test_compiles_without_a_graph_break():
 
 
 def test_values_of_any_layout():
-    image = photo(10, 9, batch=2)
+    image = natural_image(10, 9, batch=2)
     values = torch.rand(2, 10, 9, 4).permute(0, 3, 1, 2)  # channels last
     expected = bilateral_filter(image, values.contiguous(), **SIGMAS)
     torch.testing.assert_close(bilateral_filter(image, values, **SIGMAS), expected)
@@ -312,14 +312,14 @@ def test_an_empty_batch_gives_an_empty_result():
 
 
 def test_nothing_is_modified():
-    image, values = photo(8, 8), torch.rand(1, 2, 8, 8)
+    image, values = natural_image(8, 8), torch.rand(1, 2, 8, 8)
     kept = image.clone(), values.clone()
     bilateral_filter(image, values, **SIGMAS)
     assert torch.equal(image, kept[0]) and torch.equal(values, kept[1])
 
 
 def test_safe_from_several_python_threads():
-    images = [photo(40, 50) for _ in range(8)]
+    images = [natural_image(40, 50) for _ in range(8)]
     values = torch.rand(1, 5, 40, 50)
     set_num_threads(2)
     expected = [bilateral_filter(image, values, **SIGMAS) for image in images]
@@ -359,7 +359,7 @@ def test_without_mmseg_and_the_extension_the_twin_runs_and_one_warning_says_how_
 
 
 def test_groups_of_channels_come_back_in_order(monkeypatch):
-    image, values = photo(4, 5), torch.rand(1, 5, 4, 5)
+    image, values = natural_image(4, 5), torch.rand(1, 5, 4, 5)
     lattice = reference.build(image, 15.0, 20.0)
     whole = reference.filter(lattice, values, "both")
     monkeypatch.setattr(reference, "_MAX_TEMPORARY", 2 * lattice.vertices.numel())

@@ -76,7 +76,7 @@ def test_the_plain_backend_agrees(layer, monkeypatch):
 def test_a_batch_is_averaged_image_by_image(layer):
     maps = maps_of(layer, random_case(3))
     maps[2][1] = 0  # one without a region
-    maps[2][2] = 1  # one that is all photo
+    maps[2][2] = 1  # one that is all image
     loss, gradient = value_and_gradient(layer, maps)
     images = [[tensor[n : n + 1] for tensor in maps] for n in range(3)]
     losses, gradients = zip(*(value_and_gradient(layer, image) for image in images), strict=True)

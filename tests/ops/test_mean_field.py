@@ -19,7 +19,7 @@ from mmseg_rloss.ops import (
 )
 from mmseg_rloss.ops.backends import native, reference
 from tests.ops import golden
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 KERNELS = {
     "bilateral_weight": 4.0,
@@ -91,7 +91,7 @@ def mean_field(probabilities: Tensor, matrices: tuple[Tensor, Tensor], iteration
 
 @pytest.mark.parametrize("channels", [1, 3, 20])
 def test_is_the_mean_field_of_the_lattices_matrices(channels):
-    image, probabilities = photo(9, 7, channels, batch=2), prediction(9, 7, batch=2)
+    image, probabilities = natural_image(9, 7, channels, batch=2), prediction(9, 7, batch=2)
     refined = dense_crf_inference(image, probabilities, 4, **KERNELS)
     for n in range(2):
         expected = mean_field(probabilities[n], lattice_matrices(image[n : n + 1]), 4)
@@ -101,7 +101,7 @@ def test_is_the_mean_field_of_the_lattices_matrices(channels):
 
 
 def test_is_close_to_the_mean_field_of_the_exact_gaussians():
-    image = photo(24, 32)
+    image = natural_image(24, 32)
     coarse = torch.randn(1, 3, 6, 8, dtype=torch.float64)
     probabilities = F.interpolate(coarse, size=(24, 32), mode="bilinear").softmax(1)
     refined = dense_crf_inference(image, probabilities, 5, **KERNELS)[0]
@@ -112,7 +112,7 @@ def test_is_close_to_the_mean_field_of_the_exact_gaussians():
     assert (refined.argmax(0) != expected.argmax(0)).sum() < 0.2 * changed
 
 
-def test_mends_a_noisy_prediction_along_the_edges_of_the_photo():
+def test_mends_a_noisy_prediction_along_the_edges_of_the_image():
     image = torch.full((1, 3, 30, 40), 60.0)
     image[..., 12:] = 190.0
     truth = (image[:, 0] > 100).long()  # (1, H, W)
@@ -122,7 +122,7 @@ def test_mends_a_noisy_prediction_along_the_edges_of_the_photo():
 
 
 def test_without_iterations_or_kernels_the_prediction_remains():
-    image, probabilities = photo(6, 5), prediction(6, 5)
+    image, probabilities = natural_image(6, 5), prediction(6, 5)
     probabilities[0, :, 2, 2] = torch.tensor([0.0, 0.0, 1.0])
     clamped = probabilities.clamp(min=1e-5)
     expected = clamped / clamped.sum(1, keepdim=True)
@@ -134,7 +134,7 @@ def test_without_iterations_or_kernels_the_prediction_remains():
 @pytest.mark.parametrize("sigma", [1e-2, 1e-4, 1e-8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_with_tiny_sigmas_a_pixel_has_no_neighbour_but_itself(sigma, dtype):
-    image, probabilities = photo(6, 8), prediction(6, 8).to(dtype)
+    image, probabilities = natural_image(6, 8), prediction(6, 8).to(dtype)
     sigmas = ("bilateral_sigma_xy", "bilateral_sigma_rgb", "gaussian_sigma_xy")
     refined = dense_crf_inference(image, probabilities, 3, **dict.fromkeys(sigmas, sigma))
     expected = probabilities
@@ -144,7 +144,7 @@ def test_with_tiny_sigmas_a_pixel_has_no_neighbour_but_itself(sigma, dtype):
 
 
 def test_the_images_of_a_batch_do_not_touch_each_other():
-    image, probabilities = photo(12, 10, batch=3), prediction(12, 10, batch=3)
+    image, probabilities = natural_image(12, 10, batch=3), prediction(12, 10, batch=3)
     together = dense_crf_inference(image, probabilities, **KERNELS)
     for n in range(3):
         alone = dense_crf_inference(image[n : n + 1], probabilities[n : n + 1], **KERNELS)
@@ -168,27 +168,30 @@ def assert_agrees_with_twin(monkeypatch, *arguments, **options) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("classes", [2, 3, 8, 21, 32, 33, 70])
 def test_the_compiled_kernel_agrees_with_its_twin(classes, dtype, monkeypatch):
-    image, probabilities = photo(37, 53, batch=2), prediction(37, 53, classes, batch=2).to(dtype)
+    image, probabilities = (
+        natural_image(37, 53, batch=2),
+        prediction(37, 53, classes, batch=2).to(dtype),
+    )
     assert_agrees_with_twin(monkeypatch, image, probabilities, 5, **KERNELS)
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 5])
 @pytest.mark.parametrize("left_out", ["bilateral_weight", "gaussian_weight"])
 def test_it_agrees_with_either_kernel_alone(left_out, iterations, monkeypatch):
-    image, probabilities = photo(20, 31, batch=2), prediction(20, 31, batch=2).float()
+    image, probabilities = natural_image(20, 31, batch=2), prediction(20, 31, batch=2).float()
     options = KERNELS | {left_out: 0}
     assert_agrees_with_twin(monkeypatch, image, probabilities, iterations, **options)
 
 
 def test_it_agrees_where_an_image_has_several_tiles(monkeypatch):
-    image, probabilities = photo(150, 260, batch=2), prediction(150, 260, batch=2).float()
+    image, probabilities = natural_image(150, 260, batch=2), prediction(150, 260, batch=2).float()
     assert_agrees_with_twin(monkeypatch, image, probabilities, 2)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("classes", [3, 21, 70])
 def test_instruction_sets_give_the_same_bits(classes, dtype, monkeypatch):
-    image, probabilities = photo(23, 31), prediction(23, 31, classes).to(dtype)
+    image, probabilities = natural_image(23, 31), prediction(23, 31, classes).to(dtype)
     expected = dense_crf_inference(image, probabilities, 3, **KERNELS)
     for name in native.lattice.instruction_sets():
         infer = functools.partial(native.mean_field.infer, instruction_set=name)
@@ -197,7 +200,7 @@ def test_instruction_sets_give_the_same_bits(classes, dtype, monkeypatch):
 
 
 def test_any_number_of_threads_gives_the_same_bits():
-    image, probabilities = photo(150, 260, batch=3), prediction(150, 260, batch=3).float()
+    image, probabilities = natural_image(150, 260, batch=3), prediction(150, 260, batch=3).float()
     try:
         results = []
         for count in (1, 2, 5):
@@ -209,7 +212,7 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 
 def test_more_features_than_it_is_made_for_go_to_the_twin():
-    image, probabilities = photo(4, 5, channels=31), prediction(4, 5)
+    image, probabilities = natural_image(4, 5, channels=31), prediction(4, 5)
     refined = dense_crf_inference(image, probabilities, 2, **KERNELS)[0]
     expected = mean_field(probabilities[0], lattice_matrices(image), 2)
     torch.testing.assert_close(refined, expected, rtol=0, atol=1e-6)
@@ -224,20 +227,20 @@ def test_each_lattice_is_built_once(monkeypatch):
 
     original = native.lattice.build
     monkeypatch.setattr(native.lattice, "build", build)
-    dense_crf_inference(photo(6, 5, batch=2), prediction(6, 5, batch=2))
+    dense_crf_inference(natural_image(6, 5, batch=2), prediction(6, 5, batch=2))
     assert built == [(2, 3, 6, 5), (1, 2, 30)]  # the batch shares that of the positions
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_float32(dtype):
-    image, probabilities = photo(12, 10), prediction(12, 10).to(dtype)
+    image, probabilities = natural_image(12, 10), prediction(12, 10).to(dtype)
     refined = dense_crf_inference(image, probabilities)
     assert refined.dtype == dtype
     assert torch.equal(refined, dense_crf_inference(image, probabilities.float()).to(dtype))
 
 
 def test_any_type_of_image_and_order_of_memory_will_do():
-    image, probabilities = photo(12, 10), prediction(12, 10)
+    image, probabilities = natural_image(12, 10), prediction(12, 10)
     expected = dense_crf_inference(image.double(), probabilities)
     last = torch.channels_last
     actual = dense_crf_inference(
@@ -247,7 +250,7 @@ def test_any_type_of_image_and_order_of_memory_will_do():
 
 
 def test_takes_what_is_part_of_a_graph_and_returns_what_is_not():
-    image, probabilities = photo(6, 5).requires_grad_(), prediction(6, 5).requires_grad_()
+    image, probabilities = natural_image(6, 5).requires_grad_(), prediction(6, 5).requires_grad_()
     before = probabilities.detach().clone()
     assert not dense_crf_inference(image, probabilities).requires_grad
     assert torch.equal(probabilities, before)
@@ -291,7 +294,7 @@ def test_an_empty_batch_stays_empty():
         (dict(gaussian_sigma_xy=torch.nan), ValueError, "gaussian_sigma_xy must be positive"),
     ],
 )
-def test_mistakes_are_told(change, error, message):
+def test_mistakes_are_reported(change, error, message):
     arguments = dict(image=torch.zeros(1, 3, 4, 5), probabilities=torch.full((1, 2, 4, 5), 0.5))
     with pytest.raises(error, match=message):
         dense_crf_inference(**arguments | change)

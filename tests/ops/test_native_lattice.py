@@ -11,7 +11,7 @@ from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.backends.reference import lattice as reference
 from tests.ops.filters import features_of, filter_by_features, filter_by_image
 from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 # Rounding of float32 and float64 sums over a few thousand pixels in different orders.
 TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-13}
@@ -74,7 +74,7 @@ def test_any_number_of_channels(channels, instruction_set):
 @functools.cache
 def any_size(height, width):
     torch.manual_seed(height + width)
-    image, values = photo(height, width, batch=2), torch.rand(2, 3, height, width)
+    image, values = natural_image(height, width, batch=2), torch.rand(2, 3, height, width)
     return image, values, filter_by_image(image, values, 20.0, 30.0)
 
 
@@ -163,7 +163,7 @@ def test_ties_fall_as_in_the_twin():
 
 @pytest.mark.parametrize("size", [(257, 257), (90, 101)])
 def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, threads):
-    image, values = photo(*size, batch=3), torch.rand(3, 21, *size)
+    image, values = natural_image(*size, batch=3), torch.rand(3, 21, *size)
     region = (torch.rand(3, *size) < 0.7).float()
     results = []
     for count in (1, 2, 5):
@@ -179,7 +179,7 @@ def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, 
 
 def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
     """Threads that are done with one image help with another, here in two groups of channels."""
-    images, values = photo(150, 160, batch=5), torch.rand(5, 40, 150, 160)
+    images, values = natural_image(150, 160, batch=5), torch.rand(5, 40, 150, 160)
     images[0] = 100.0  # few lattice points, whose coordinates are close together
     images[3] = 255 * torch.rand(3, 150, 160)  # many
     threads(1)
@@ -197,7 +197,10 @@ def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
 @pytest.mark.parametrize("channels", [1, 21, 40])
 def test_associations_are_the_sums(channels, dtype):
     """Here of several tiles and, with 40 channels, in two groups."""
-    image, values = photo(150, 260, batch=2).to(dtype), torch.rand(2, channels, 150, 260).to(dtype)
+    image, values = (
+        natural_image(150, 260, batch=2).to(dtype),
+        torch.rand(2, channels, 150, 260).to(dtype),
+    )
     region = torch.rand(2, 150, 260).to(dtype)
     lattice = native.build(image, 15.0, 20.0)
     filtered, association, volume = native.associate(lattice, values, region)
@@ -210,7 +213,7 @@ def test_associations_are_the_sums(channels, dtype):
 
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count, threads):
-    images, values = photo(150, 160, batch=5), torch.rand(5, 2, 150, 160)
+    images, values = natural_image(150, 160, batch=5), torch.rand(5, 2, 150, 160)
     values[2, 1, 3, 4] = float("nan")
     threads(count)
     with pytest.raises(ValueError, match="values must be finite"):
@@ -253,7 +256,7 @@ def test_many_features(dim, spread, dtype, instruction_set):
 
 def test_many_features_are_bitwise_the_same_for_every_number_of_threads(threads):
     """Here of two tiles; with 12 channels, which are taken in two groups."""
-    image, values = photo(160, 160, channels=20, batch=2), torch.rand(2, 12, 160, 160)
+    image, values = natural_image(160, 160, channels=20, batch=2), torch.rand(2, 12, 160, 160)
     region = (torch.rand(2, 160, 160) < 0.7).float()
     results = []
     for count in (1, 3):

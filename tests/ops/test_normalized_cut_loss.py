@@ -62,7 +62,7 @@ def test_gradcheck(energy, size, scale_factor):
 
 
 def test_close_to_the_cut_of_the_exact_gaussian():
-    """The lattice has half of the Gaussian's sums; a ratio does not tell."""
+    """The lattice has half of the Gaussian's sums; a ratio does not show it."""
     case = random_case(2, 3, 12, 10)
     exact = cuts(case.logits.softmax(1), case.region, exact_affinities(case.image, **SIGMAS))
     loss = normalized_cut_loss(*case.maps, **SIGMAS, scale_factor=1)

@@ -171,7 +171,7 @@ def test_it_can_be_copied_and_saved():
 
 
 @needs_gpu
-def test_a_gpu_is_not_waited_for_and_tells_at_a_later_call():
+def test_a_gpu_is_not_waited_for_and_a_later_call_reports():
     device = torch.device("cuda")
     layer = DenseCRFLoss(**PARAMETERS)
     right = [tensor.to(device) for tensor in maps_of(layer)]
@@ -182,11 +182,11 @@ def test_a_gpu_is_not_waited_for_and_tells_at_a_later_call():
     torch.cuda.synchronize()
     with pytest.raises(ValueError, match="probabilities in segmentation must"):
         layer(*right)
-    layer(*right)  # told once
+    layer(*right)  # reported once
     check = RangeCheck()
     torch.cuda._sleep(1_000_000_000)
     check(torch.full((1, 3, 4, 4), 999.0, device=device), torch.ones(1, 4, 4, device=device))
-    check.tell(wait=False)
+    check.raise_pending(wait=False)
     with pytest.raises(ValueError, match="image has values"):
-        copy.deepcopy(check).tell(wait=True)  # an event cannot be copied
-        check.tell(wait=True)
+        copy.deepcopy(check).raise_pending(wait=True)  # an event cannot be copied
+        check.raise_pending(wait=True)

@@ -179,7 +179,7 @@ def test_the_layer_balances_the_classes_as_the_function_does_from_logits_too():
 
 
 @pytest.mark.parametrize("value, error", [(-0.1, ValueError), (2, ValueError), ("1", TypeError)])
-def test_a_balance_that_is_none_is_refused(value, error):
+def test_a_wrong_balance_is_refused(value, error):
     with pytest.raises(error, match="class_balance must be"):
         SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, class_balance=value)
 
@@ -192,7 +192,7 @@ def test_a_class_with_a_label_is_possible_whatever_the_tags_say():
     assert self_label_loss(*maps, image_tags=without) == self_label_loss(*maps)
 
 
-def test_tags_that_are_none_are_refused():
+def test_wrong_tags_are_refused():
     case = random_case()
     with pytest.raises(TypeError, match="image_tags must be a torch.Tensor of bool, not"):
         self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1, image_tags=[[0, 1]] * 2)

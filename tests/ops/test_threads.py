@@ -118,7 +118,7 @@ def test_a_bad_choice_is_named_and_changes_nothing(count, error):
     assert threads.num_threads() == before
 
 
-def test_a_launchers_variable_that_is_no_number_is_named(monkeypatch):
+def test_a_launchers_variable_that_is_not_a_number_is_named(monkeypatch):
     monkeypatch.delenv(threads.ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "abc")
     with pytest.raises(ValueError, match="LOCAL_WORLD_SIZE must be a positive integer.*'abc'"):

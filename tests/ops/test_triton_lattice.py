@@ -18,7 +18,7 @@ from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
 from mmseg_rloss.ops.backends.triton import launch
 from tests.ops.filters import features_of, filter_by_features, filter_by_image
 from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.photos import photo
+from tests.ops.images import natural_image
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 BLURS = ["both", "ascending", "descending"]
@@ -95,14 +95,14 @@ def test_every_number_of_pixels(num_pixels):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (7, 13)])
 def test_images_of_every_shape(size):
-    image, values = photo(*size, batch=2), torch.rand(2, 2, *size)
+    image, values = natural_image(*size, batch=2), torch.rand(2, 2, *size)
     result = triton_bilateral(image, values, 15.0, 20.0)
     assert relative_error(result, filter_by_image(image, values, 15.0, 20.0)) < TOLERANCE
 
 
 @pytest.mark.parametrize("num_channels", [2, 40])
 def test_rows_of_channels_give_the_same_bits(num_channels):
-    image, values = photo(2, 5, batch=2), torch.randn(2, num_channels, 2, 5)
+    image, values = natural_image(2, 5, batch=2), torch.randn(2, num_channels, 2, 5)
     rows = values.contiguous(memory_format=torch.channels_last)
     expected, result = (triton_bilateral(image, v, 20.0, 10.0) for v in (values, rows))
     assert torch.equal(result, expected) and result.is_contiguous()
@@ -112,7 +112,7 @@ def test_rows_of_channels_give_the_same_bits(num_channels):
 
 
 def test_values_of_other_strides():
-    image, values = photo(3, 4), torch.randn(1, 4, 2, 3).permute(0, 2, 3, 1)
+    image, values = natural_image(3, 4), torch.randn(1, 4, 2, 3).permute(0, 2, 3, 1)
     result = triton_bilateral(image, values, 20.0, 10.0)
     assert torch.equal(result, triton_bilateral(image, values.contiguous(), 20.0, 10.0))
 
@@ -121,7 +121,7 @@ def test_values_of_other_strides():
     ("num_channels", "memory_format"), [(2, torch.contiguous_format), (35, torch.channels_last)]
 )
 def test_associate_sums_over_the_pixels(num_channels, memory_format):
-    image, values = photo(3, 9, batch=2).to(DEVICE), torch.rand(2, num_channels, 3, 9)
+    image, values = natural_image(3, 9, batch=2).to(DEVICE), torch.rand(2, num_channels, 3, 9)
     values = values.to(DEVICE).contiguous(memory_format=memory_format)
     region = torch.rand(2, 3, 9, device=DEVICE)
     lattice = triton_lattice.build(image, 20.0, 10.0)
@@ -181,7 +181,7 @@ def test_lattice_is_the_references_bit_for_bit(features):
 def test_bits_do_not_depend_on_the_batch():
     # In another batch, an image's keys have other slots and its points another order: what the
     # race between threads changes from run to run.
-    image, values = photo(3, 4, batch=3), torch.randn(3, 2, 3, 4)
+    image, values = natural_image(3, 4, batch=3), torch.randn(3, 2, 3, 4)
     together = triton_bilateral(image, values, 20.0, 10.0)
     for n in (2, 0, 1):
         alone = triton_bilateral(image[n : n + 1], values[n : n + 1], 20.0, 10.0)
@@ -289,7 +289,7 @@ def broken_kernel(*arguments):
 
 @pytest.mark.parametrize("kernel", ["insert_kernel", "gather_kernel"])
 def test_kernel_that_does_not_compile_falls_back_with_one_warning(kernel, monkeypatch):
-    image, values = photo(5, 6).to(DEVICE), torch.rand(1, 2, 5, 6, device=DEVICE)
+    image, values = natural_image(5, 6).to(DEVICE), torch.rand(1, 2, 5, 6, device=DEVICE)
     expected = filter_by_image(image, values, 15.0, 20.0)
     monkeypatch.setattr(kernels, kernel, broken_kernel)
     with pytest.warns(UserWarning, match="plain PyTorch.*broken_kernel") as caught:
@@ -318,7 +318,7 @@ needs_gpu = pytest.mark.skipif(DEVICE.type != "cuda", reason="about a real GPU")
 
 @needs_gpu
 def test_on_a_side_stream_and_on_every_device():
-    image, values = photo(65, 43, batch=2), torch.rand(2, 21, 65, 43)
+    image, values = natural_image(65, 43, batch=2), torch.rand(2, 21, 65, 43)
     expected = filter_by_image(image, values, 15.0, 20.0)
     for index in range(torch.cuda.device_count()):
         device = torch.device("cuda", index)
@@ -337,7 +337,7 @@ def test_on_a_side_stream_and_on_every_device():
 
 @needs_gpu
 def test_waits_for_the_search_alone():
-    image, values = photo(65, 43).to(DEVICE), torch.rand(1, 21, 65, 43, device=DEVICE)
+    image, values = natural_image(65, 43).to(DEVICE), torch.rand(1, 21, 65, 43, device=DEVICE)
     region = torch.ones(1, 65, 43, device=DEVICE)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
@@ -354,7 +354,10 @@ def test_waits_for_the_search_alone():
 
 @needs_gpu
 def test_large_image_twice():
-    image, values = photo(2048, 2048).to(DEVICE), torch.rand(1, 40, 2048, 2048, device=DEVICE)
+    image, values = (
+        natural_image(2048, 2048).to(DEVICE),
+        torch.rand(1, 40, 2048, 2048, device=DEVICE),
+    )
     first, second = (
         triton_lattice.filter(triton_lattice.build(image, 15.0, 50.0), values, "both")
         for _ in range(2)

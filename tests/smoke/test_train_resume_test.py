@@ -24,7 +24,7 @@ OUR_TOOLS = ROOT / "tools"
 MMSEG_TOOLS = Path(mmseg.__file__).parent / ".mim" / "tools"
 CONFIG = Path(__file__).parent / "tiny.py"
 EPOCHS = 2
-ITERATIONS_PER_EPOCH = 2  # four photos, two in a batch
+ITERATIONS_PER_EPOCH = 2  # four images, two in a batch
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +108,10 @@ def test_the_dense_crf_refines_by_an_option_of_the_test_tool(data, tmp_path):
     config.test_pipeline = [step for step in config.test_pipeline if step["type"] != "Resize"]
     torch.manual_seed(0)
     plain = init_model(config, device="cpu")
-    photos = sorted(map(str, (data / "JPEGImages").iterdir()))
+    images = sorted(map(str, (data / "JPEGImages").iterdir()))
     layer = plain.decode_head.conv_seg
     torch.nn.init.normal_(layer.weight, std=20)
-    layer.bias.data -= inference_model(plain, photos[0]).seg_logits.data.mean((1, 2))
+    layer.bias.data -= inference_model(plain, images[0]).seg_logits.data.mean((1, 2))
     checkpoint = tmp_path / "network.pth"
     torch.save(dict(state_dict=plain.state_dict(), meta={}), checkpoint)
 
@@ -126,12 +126,12 @@ def test_the_dense_crf_refines_by_an_option_of_the_test_tool(data, tmp_path):
     refining = init_model(config, str(checkpoint), device="cpu", cfg_options=options)
     masks = {path.stem: path for path in (tmp_path / "masks").iterdir()}
     assert len(masks) == 2
-    for photo in (photo for photo in photos if Path(photo).stem in masks):
-        with Image.open(masks[Path(photo).stem]) as mask:
+    for image in (image for image in images if Path(image).stem in masks):
+        with Image.open(masks[Path(image).stem]) as mask:
             assert mask.getpalette()[3:6] == [128, 0, 0], "VOC's colour of its first class"
             labels = torch.from_numpy(np.array(mask))
-        assert torch.equal(labels, inference_model(refining, photo).pred_sem_seg.data[0])
-        assert not torch.equal(labels, inference_model(plain, photo).pred_sem_seg.data[0])
+        assert torch.equal(labels, inference_model(refining, image).pred_sem_seg.data[0])
+        assert not torch.equal(labels, inference_model(plain, image).pred_sem_seg.data[0])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])

@@ -22,12 +22,12 @@ class Network(NamedTuple):
     checkpoint: str
     segmentor: torch.nn.Module
 
-    def logits(self, photo: np.ndarray) -> Tensor:
-        """(3, H, W) of a photo (H, W, 3), RGB, by the segmentor itself."""
+    def logits(self, image: np.ndarray) -> Tensor:
+        """(3, H, W) of an image (H, W, 3), RGB, by the segmentor itself."""
         mean, std = torch.tensor(IMAGENET["mean"]), torch.tensor(IMAGENET["std"])
-        inputs = ((torch.from_numpy(photo).float() - mean) / std).permute(2, 0, 1)[None]
+        inputs = ((torch.from_numpy(image).float() - mean) / std).permute(2, 0, 1)[None]
         with torch.no_grad():
-            return self.segmentor.encode_decode(inputs, [dict(img_shape=photo.shape[:2])])[0]
+            return self.segmentor.encode_decode(inputs, [dict(img_shape=image.shape[:2])])[0]
 
 
 def write_network(folder: Path) -> Network:
@@ -48,11 +48,11 @@ def write_network(folder: Path) -> Network:
     return Network(str(folder / "network.py"), str(folder / "network.pth"), segmentor)
 
 
-def write_photo(path: Path, size: tuple[int, int] = (24, 32)) -> np.ndarray:
-    """Write a photo of patches, in a lossless format, and return it."""
+def write_image(path: Path, size: tuple[int, int] = (24, 32)) -> np.ndarray:
+    """Write an image of patches, in a lossless format, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(list(path.stem.encode()))
     patches = rng.integers(0, 256, (4, 5, 3)).astype(np.uint8)
-    photo = cv2.resize(patches, size[::-1], interpolation=cv2.INTER_NEAREST)
-    cv2.imwrite(str(path), photo[..., ::-1])
-    return photo
+    image = cv2.resize(patches, size[::-1], interpolation=cv2.INTER_NEAREST)
+    cv2.imwrite(str(path), image[..., ::-1])
+    return image

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-NETWORK = ["config.py", "network.pth", "photo.jpg", "--out", "out"]
+NETWORK = ["config.py", "network.pth", "image.jpg", "--out", "out"]
 PATHS = {
     "browse_scribbles": ["set", "--out", "sheet.png"],
     "compare_losses": ["--config", "config.py", "--out", "out"],
@@ -71,7 +71,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch, cap
     for out in (tmp_path, tmp_path / "new" / "sheet.png"):
         call = [*PATHS[tool][:-1], str(out)]
         if tool == "browse_scribbles" and out == tmp_path:
-            continue  # a folder is no picture
+            continue  # a folder is not a picture
         with pytest.raises(SystemExit):
             importlib.import_module(f"tools.{tool}").parse_args(call)
         assert f"{tmp_path} may not be written to" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmseg_rloss.datasets.label_png import voc_palette, write_label_png
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 from tools import browse_scribbles
 
 SIZE = (20, 30)  # height, width
@@ -16,18 +16,18 @@ SIZE = (20, 30)  # height, width
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """Two photos with scribbles and masks, one with neither mark nor mask."""
+    """Two images with scribbles and masks, one with neither mark nor mask."""
     root = tmp_path / "set"
     for folder in ("SegmentationClassAug", "pascal_2012_scribble", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     for name in ("a", "b", "c"):
-        write_photo(root / "JPEGImages" / f"{name}.jpg", SIZE)
+        write_image(root / "JPEGImages" / f"{name}.jpg", SIZE)
         scribbles = np.full(SIZE, 255, dtype=np.uint8)
         mask = np.zeros(SIZE, dtype=np.uint8)
         mask[:, 10:20] = 12  # dog
         mask[:, 20:] = 255
         if name != "c":
-            scribbles[2, :25] = 12  # 10 wrong, 10 right, 5 beside what the mask tells
+            scribbles[2, :25] = 12  # 10 wrong, 10 right, 5 where the mask has no label
             write_label_png(mask, root / "SegmentationClassAug" / f"{name}.png")
         if name == "a":
             scribbles[4, :8] = 0
@@ -50,7 +50,7 @@ def statistics(capsys) -> dict[str, list[str]]:
 
 def test_counts_images_pixels_shares_and_disagreement(root, capsys):
     browse(root)
-    # 600 pixels a photo, of which two have scribbles; c, without any, does not count.
+    # 600 pixels an image, of which two have scribbles; c, without any, does not count.
     assert statistics(capsys) == {
         "background": ["1", "8", "0.67%", "0.00%"],
         "dog": ["2", "50", "4.17%", "50.00%"],
@@ -59,16 +59,16 @@ def test_counts_images_pixels_shares_and_disagreement(root, capsys):
     }
 
 
-def test_the_sheet_shows_photo_scribbles_and_mask(root, figures):
+def test_the_sheet_shows_image_scribbles_and_mask(root, figures):
     browse(root, "--ids", "b", "c")
     titles = [axis.get_title() for axis in figures[0].axes[:3]]
-    assert titles == ["photo", "scribbles", "mask"]
+    assert titles == ["image", "scribbles", "mask"]
     assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["b", "c"]
-    photo, scribbles, mask = (axis.images[0].get_array() for axis in figures[0].axes[:3])
-    assert np.array_equal(photo, np.array(Image.open(root / "JPEGImages" / "b.jpg")))
+    image, scribbles, mask = (axis.images[0].get_array() for axis in figures[0].axes[:3])
+    assert np.array_equal(image, np.array(Image.open(root / "JPEGImages" / "b.jpg")))
     dog = voc_palette()[12]
     assert np.all(scribbles[2, :25] == dog) and not np.any(np.all(scribbles[5:] == dog, axis=-1))
-    assert np.array_equal(mask[:, 20:], photo[:, 20:])
+    assert np.array_equal(mask[:, 20:], image[:, 20:])
     assert not figures[0].axes[5].images, "c has no mask"
     with Image.open(root / "figures" / "sheet.png") as file:
         assert file.width > 300
@@ -114,7 +114,7 @@ def config(tmp_path) -> Path:
         ("my plant", "png", [[1, 1, 1], [9, 9, 9]]),
         ("b.2", "tif", None),
     ):
-        write_photo(root / "images" / f"{name}.{suffix}", SIZE)
+        write_image(root / "images" / f"{name}.{suffix}", SIZE)
         for folder in ("scribbles", "masks"):
             (root / folder).mkdir(exist_ok=True)
             colours = palette and np.array(palette, dtype=np.uint8)
@@ -126,7 +126,7 @@ def config(tmp_path) -> Path:
 
 def test_folders_classes_and_colours_are_the_configs(config, capsys, figures):
     out = config.parent / "sheet.png"
-    with pytest.raises(SystemExit, match=r"1 photos are left out: .*images/absent\.jpg: missing"):
+    with pytest.raises(SystemExit, match=r"1 images are left out: .*images/absent\.jpg: missing"):
         browse_scribbles.main([str(config), "--out", str(out)])
     assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["my plant", "b.2"]
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["leaf"]
@@ -156,7 +156,7 @@ def test_a_class_has_one_colour_in_a_sheet(root, figures):
     assert [round(255 * value) for value in patches[-1].get_facecolor()[:3]] == dog.tolist()
 
 
-def test_label_maps_that_count_the_classes_differently_are_told(root, capsys, figures):
+def test_label_maps_that_count_the_classes_differently_are_reported(root, capsys, figures):
     (root / "masks").mkdir()
     palette = voc_palette()[[0, 12]]  # a network's, of the background and dogs
     write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png", palette)
@@ -185,7 +185,7 @@ def test_the_sheet_is_not_written_over_what_it_shows(root, file):
         (["--split", "val"], "lacks ImageSets"),
     ],
 )
-def test_tells_what_is_not_there(root, options, message):
+def test_names_what_is_not_there(root, options, message):
     with pytest.raises(SystemExit, match=message):
         browse(root, *options)
 
@@ -198,7 +198,7 @@ def test_predictions_need_a_title_and_a_folder(root, capsys, value):
 
 
 def damage(root: Path, kind: str) -> None:
-    """Make a file of photo b unusable."""
+    """Make a file of image b unusable."""
     scribbles, mask = (root / f / "b.png" for f in ("pascal_2012_scribble", "SegmentationClassAug"))
     if kind == "a scribble of another size":
         write_label_png(np.zeros((20, 31), dtype=np.uint8), scribbles)
@@ -211,9 +211,9 @@ def damage(root: Path, kind: str) -> None:
     elif kind == "a pipe":
         scribbles.unlink()
         os.mkfifo(scribbles)
-    elif kind == "half a photo":
-        photo = root / "JPEGImages" / "b.jpg"
-        photo.write_bytes(photo.read_bytes()[:-50])
+    elif kind == "half an image":
+        image = root / "JPEGImages" / "b.jpg"
+        image.write_bytes(image.read_bytes()[:-50])
     else:
         (root / "JPEGImages" / "b.jpg").unlink()
 
@@ -225,14 +225,14 @@ def damage(root: Path, kind: str) -> None:
         ("a mask of another size", r"SegmentationClassAug/b\.png: \(21, 30\)"),
         ("colours", r"pascal_2012_scribble/b\.png: RGB"),
         ("no picture", r"SegmentationClassAug/b\.png: unreadable"),
-        ("a pipe", r"pascal_2012_scribble/b\.png: no file"),
-        ("half a photo", r"b\.jpg: truncated"),
-        ("no photo", r"b\.jpg: missing"),
+        ("a pipe", r"pascal_2012_scribble/b\.png: not a file"),
+        ("half an image", r"b\.jpg: truncated"),
+        ("no image", r"b\.jpg: missing"),
     ],
 )
 def test_what_is_wrong_is_named_and_the_others_are_shown(root, figures, capsys, kind, file):
     damage(root, kind)
-    with pytest.raises(SystemExit, match=f"1 photos are left out: .*{file}"):
+    with pytest.raises(SystemExit, match=f"1 images are left out: .*{file}"):
         browse(root)
     assert [axis.get_ylabel() for axis in figures[0].axes[::3]] == ["a", "c"]
     assert statistics(capsys)["dog"][:2] == ["1", "25"]
@@ -241,7 +241,7 @@ def test_what_is_wrong_is_named_and_the_others_are_shown(root, figures, capsys, 
 def test_a_prediction_that_lacks_is_named(root, figures):
     (root / "masks").mkdir()
     write_label_png(np.ones(SIZE, dtype=np.uint8), root / "masks" / "a.png")
-    with pytest.raises(SystemExit, match=r"2 photos are left out: .*masks/b\.png: missing"):
+    with pytest.raises(SystemExit, match=r"2 images are left out: .*masks/b\.png: missing"):
         browse(root, "--predictions", f"net={root / 'masks'}")
     assert figures[0].axes[0].get_ylabel() == "a"
 
@@ -251,7 +251,7 @@ def test_reads_rlosss_list_with_a_byte_order_mark(root, capsys):
     list_file = root / "ImageSets/Segmentation/train_aug.txt"
     list_file.write_text(text, encoding="utf-8-sig")
     browse(root)
-    assert "of 3 photos" in capsys.readouterr().out
+    assert "of 3 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [["--reduce-zero-label"], ["--ignore-index", "0"]])

@@ -31,7 +31,7 @@ def test_a_missing_compiler_is_named():
     assert "no C++ compiler named 'no-such-compiler'" in process.stderr
 
 
-def test_a_compiler_of_an_older_cpp_is_told_by_its_own_words(tmp_path):
+def test_a_compiler_of_an_older_cpp_is_reported_by_its_own_words(tmp_path):
     compiler = tmp_path / "old-c++"
     compiler.write_text("#!/bin/sh\necho 'unrecognized option -std=c++17' >&2\nexit 1\n")
     compiler.chmod(0o755)

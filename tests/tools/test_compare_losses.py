@@ -148,7 +148,7 @@ custom_hooks = [
 
 
 def iterations(folder: Path) -> list[int]:
-    """Those that the log of the training of seed 0 tells of."""
+    """Those in the log of the training of seed 0."""
     (log,) = folder.glob("seed_0/*/vis_data/scalars.json")
     entries = [json.loads(line) for line in log.open()]
     return [entry["iter"] for entry in entries if "loss" in entry]
@@ -223,7 +223,7 @@ def test_a_loss_may_stand_by_itself_and_without_a_name():
     with pytest.raises(ComparisonError, match="lists no regularized loss"):
         losses_to_compare(config, None)
     config.model.decode_head.loss_decode = dict(type="NoSuchLoss")
-    with pytest.raises(ComparisonError, match="NoSuchLoss, which is no registered loss"):
+    with pytest.raises(ComparisonError, match="NoSuchLoss, which is not a registered loss"):
         losses_to_compare(config, None)
 
 
@@ -268,7 +268,7 @@ def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
     """Two images of one stem, and weights to begin with, which --resume would begin with again."""
     sample = tmp_path / "plants"
     write_data_set(sample, count=2)
-    for kind in ("photos", "labels"):
+    for kind in ("images", "labels"):
         for i in range(2):
             (sample / kind / f"{i}").mkdir()
             (sample / kind / f"{i}.png").rename(sample / kind / f"{i}" / "my plant.png")
@@ -277,7 +277,7 @@ def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
     config = training_config(sample, tmp_path / "work")
     metainfo = dict(classes=("ground", "leaf", "fruit"), palette=[[0, 0, 0], [1, 2, 3], [4, 5, 6]])
     own = dict(type="ScribbleDataset", data_root=str(sample), metainfo=metainfo)
-    folders = dict(img_path="photos", seg_map_path="labels")
+    folders = dict(img_path="images", seg_map_path="labels")
     config["train_dataloader"]["dataset"] = dict(own, data_prefix=folders, pipeline=PIPELINE)
     config["val_dataloader"] = dict(
         batch_size=1,
@@ -285,7 +285,7 @@ def test_a_data_set_of_ones_own_without_masks_to_train_on(tmp_path, capsys):
         dataset=dict(
             own,
             labels="mask",
-            data_prefix=dict(img_path="photos"),
+            data_prefix=dict(img_path="images"),
             pipeline=[*LOADING, dict(type="PackSegInputs")],
         ),
     )
@@ -313,5 +313,5 @@ def test_masks_that_cannot_be_evaluated_on_end_it_before_a_training(tmp_path):
     write_label_png(np.full((20, 28), 3, np.uint8), tmp_path / "labels" / "0.png")
     config = Config(training_config(tmp_path, tmp_path / "work"))
     config.val_dataloader = config.train_dataloader
-    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is none of the 3 classes"):
+    with pytest.raises(DatasetFilesError, match=r"0\.png: label 3, which is not one of the 3"):
         look_at_masks(config)

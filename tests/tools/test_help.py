@@ -1,4 +1,4 @@
-"""Every tool with a `main` of its own tells its options."""
+"""Every tool with a `main` of its own lists its options."""
 
 import importlib
 

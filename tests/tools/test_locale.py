@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmseg_rloss.datasets.label_png import write_label_png
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 
 ROOT = Path(__file__).parents[2]
 ASCII = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
@@ -27,11 +27,11 @@ def run(tool: str, *arguments: str | Path) -> str:
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """A photo of a name that is not ASCII, and its mask and list."""
+    """An image of a name that is not ASCII, and its mask and list."""
     root = tmp_path / "Müller"
     for folder in ("SegmentationClassAug", "pascal_2012_scribble", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
-    write_photo(root / "JPEGImages" / "Grün.jpg", (40, 60))
+    write_image(root / "JPEGImages" / "Grün.jpg", (40, 60))
     mask = np.zeros((40, 60), dtype=np.uint8)
     mask[:, 20:] = 12
     write_label_png(mask, root / "SegmentationClassAug" / "Grün.png")
@@ -43,7 +43,7 @@ def test_names_beyond_ascii_are_drawn_and_shown(root):
     scribbles = root / "pascal_2012_scribble"
     run("make_scribbles.py", root / "SegmentationClassAug", "--out", scribbles)
     assert [path.name for path in scribbles.iterdir()] == ["Grün.png"]
-    assert "shows 1 of 1 photos" in run("browse_scribbles.py", root, "--out", root / "sheet.png")
+    assert "shows 1 of 1 images" in run("browse_scribbles.py", root, "--out", root / "sheet.png")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

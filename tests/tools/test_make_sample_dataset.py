@@ -45,10 +45,10 @@ def test_is_a_scribble_data_set_with_a_training_and_a_validation_split(sample):
     assert len(PascalScribbleDataset(sample, split="val", labels="mask")) == 4
 
 
-def test_photos_have_the_size_asked_for(tmp_path):
+def test_images_have_the_size_asked_for(tmp_path):
     make(tmp_path / "sample", "--size", "64", "48")
-    for photo in read(tmp_path / "sample", "JPEGImages").values():
-        assert photo.shape == (48, 64, 3)
+    for image in read(tmp_path / "sample", "JPEGImages").values():
+        assert image.shape == (48, 64, 3)
 
 
 def test_masks_hold_objects_of_several_classes_on_background(sample):
@@ -86,8 +86,8 @@ def test_is_the_same_each_time_and_another_with_another_seed(sample, tmp_path):
     make(tmp_path / "again")
     make(tmp_path / "other", "--seed", "1")
     assert digests(tmp_path / "again") == digests(sample)
-    photo = "JPEGImages/train_0000.jpg"
-    assert digests(tmp_path / "other")[photo] != digests(sample)[photo]
+    image = "JPEGImages/train_0000.jpg"
+    assert digests(tmp_path / "other")[image] != digests(sample)[image]
 
 
 def test_a_scene_does_not_depend_on_how_many_others_there_are(sample, tmp_path):

@@ -72,18 +72,18 @@ def test_never_writes_over_the_masks(masks):
     assert (masks / "0.png").read_bytes() == before
 
 
-def test_tells_what_is_no_mask(masks):
+def test_names_what_is_not_a_mask(masks):
     Image.new("RGB", (8, 8)).save(masks / "1.png")
-    with pytest.raises(SystemExit, match=r"1\.png is no mask"):
+    with pytest.raises(SystemExit, match=r"1\.png is not a mask"):
         make(masks)
 
 
-def test_tells_of_an_empty_folder(tmp_path):
+def test_an_empty_folder_is_reported(tmp_path):
     with pytest.raises(SystemExit, match="holds no mask"):
         make(tmp_path)
 
 
-def test_what_is_no_mask_is_named_and_the_others_are_drawn(masks):
+def test_what_is_not_a_mask_is_named_and_the_others_are_drawn(masks):
     Image.new("RGB", (8, 8)).save(masks / "1.png")
     (masks / "3.png").write_bytes((masks / "0.png").read_bytes()[:60])
     (masks / "4.png").symlink_to(masks / "nowhere")
@@ -92,7 +92,7 @@ def test_what_is_no_mask_is_named_and_the_others_are_drawn(masks):
     with pytest.raises(SystemExit) as stop:
         make(masks)
     for name in ("1.png", "3.png", "4.png", "5.png"):
-        assert f"{name} is no mask" in str(stop.value)
+        assert f"{name} is not a mask" in str(stop.value)
     assert "4 files have no scribbles" in str(stop.value)
     assert sorted(path.name for path in (masks.parent / "scribbles").iterdir()) == [
         "0.png",
@@ -169,5 +169,5 @@ def test_a_config_names_the_folders_and_the_images(masks, ids):
 
 
 def test_a_folder_needs_a_place_for_its_scribbles(masks):
-    with pytest.raises(SystemExit, match="--out names the folder for the scribbles"):
+    with pytest.raises(SystemExit, match="--out must name the folder for the scribbles"):
         make_scribbles.main([str(masks)])

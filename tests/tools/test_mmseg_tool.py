@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmseg_rloss.datasets import DatasetFilesError
 from tests.engine.training import training_config, write_config, write_data_set
 from tests.ports import free_port
-from tests.tools.network import write_network, write_photo
+from tests.tools.network import write_image, write_network
 from tools.mmseg_tool import (
     distribute_on_cpu,
     leave_process_group,
@@ -64,7 +64,7 @@ def test_absent_data_are_named_before_the_log_begins(tmp_path, arguments, labels
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_incomplete_data_set_is_told_by_its_files(tmp_path):
+def test_an_incomplete_data_set_is_reported_by_its_files(tmp_path):
     for name in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
         (tmp_path / name).mkdir()
     lists = tmp_path / "ImageSets" / "Segmentation"
@@ -99,7 +99,7 @@ def test_mixed_precision_is_refused_on_the_cpu(tmp_path):
     ids=["none", "some"],
 )
 @pytest.mark.parametrize("options", [["--work-dir", "runs"], ["--cfg-options", "work_dir=runs"]])
-def test_an_empty_pointer_to_the_checkpoint_is_told_with_the_remedy(
+def test_an_empty_pointer_to_the_checkpoint_is_reported_with_the_remedy(
     tmp_path, options, checkpoints, remedy
 ):
     runs = tmp_path / "runs"
@@ -115,21 +115,21 @@ def test_an_empty_pointer_to_the_checkpoint_is_told_with_the_remedy(
 
 
 @pytest.mark.parametrize("text", [None, "model = dict("])
-def test_a_config_that_is_none_is_named(tmp_path, text):
+def test_a_file_that_is_not_a_config_is_named(tmp_path, text):
     config = tmp_path / "config.py"
     if text:
         config.write_text(text)
     check_message(run("train.py", config, cwd=tmp_path), f"{config} cannot be read as a config")
 
 
-def test_a_work_dir_on_a_disk_that_is_not_there_is_told(tmp_path):
+def test_a_work_dir_on_a_disk_that_is_not_there_is_reported(tmp_path):
     (tmp_path / "config.py").touch()
     (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
     process = run("train.py", "config.py", "--work-dir", "runs", cwd=tmp_path)
     check_message(process, "work_dir: runs is a link to", "is its disk mounted?")
 
 
-def test_a_missing_pkg_resources_is_told_with_the_remedy(tmp_path):
+def test_a_missing_pkg_resources_is_reported_with_the_remedy(tmp_path):
     (tmp_path / "pkg_resources.py").write_text(
         "raise ModuleNotFoundError('not there', name='pkg_resources')\n"
     )
@@ -139,7 +139,7 @@ def test_a_missing_pkg_resources_is_told_with_the_remedy(tmp_path):
     check_message(process, 'pip install "setuptools<81"')
 
 
-def test_the_slurm_launcher_without_slurm_is_told(tmp_path):
+def test_the_slurm_launcher_without_slurm_is_reported(tmp_path):
     process = run("train.py", CONFIG, "--launcher", "slurm", cwd=tmp_path)
     check_message(process, "for tasks of srun", "tools/slurm_train.sh", "tools/dist_train.sh")
 
@@ -267,7 +267,7 @@ def native_threads():
     return {f"{task.name} {(task / 'comm').read_text()}" for task in tasks}
 
 
-def test_a_pointer_to_a_checkpoint_that_broke_off_is_told_with_the_remedy(tmp_path, capsys):
+def test_a_pointer_to_a_checkpoint_that_broke_off_is_reported_with_the_remedy(tmp_path, capsys):
     for name in ("iter_2.pth", "iter_4.pth"):
         torch.save(dict(weight=torch.zeros(9)), tmp_path / name)
     pointer = tmp_path / "last_checkpoint"
@@ -295,7 +295,7 @@ def test_a_test_of_another_network_is_refused(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_a_list_without_a_photo_is_told(tmp_path):
+def test_a_list_without_an_image_is_reported(tmp_path):
     for name in ("JPEGImages", "SegmentationClassAug", "pascal_2012_scribble"):
         (tmp_path / name).mkdir()
     lists = tmp_path / "ImageSets" / "Segmentation"
@@ -306,14 +306,14 @@ def test_a_list_without_a_photo_is_told(tmp_path):
         dict(type="BaseSegDataset", data_root=str(lists), ann_file="train_aug.txt"),
     ):
         config = Config(dict(train_dataloader=dict(dataset=dataset)))
-        with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no photo.*one a line"):
+        with pytest.raises(DatasetFilesError, match=r"train_aug\.txt names no image.*one a line"):
             look_for_data(config, ("train_dataloader",))
 
 
 def test_predictions_that_would_share_a_file_are_refused(tmp_path):
     for name in ("a/x.png", "b/x.png", "y.png"):
         for folder in ("images", "masks"):
-            write_photo(tmp_path / folder / name)
+            write_image(tmp_path / folder / name)
     network = write_network(tmp_path)
     config = Config.fromfile(network.config)
     config.test_dataloader = dict(
@@ -342,7 +342,7 @@ def test_predictions_that_would_share_a_file_are_refused(tmp_path):
         ),
     ],
 )
-def test_weights_that_cannot_be_downloaded_are_told_with_the_options(tmp_path, model, options):
+def test_weights_that_cannot_be_downloaded_are_reported_with_the_options(tmp_path, model, options):
     write_data_set(tmp_path / "set", count=1)
     config = Config(training_config(tmp_path / "set", tmp_path / "work"))
     address = f"http://127.0.0.1:{free_port()}/weights.pth"  # where nobody answers

@@ -109,7 +109,7 @@ def check_screen(text):
     assert not [part for part in for_the_file if part not in whole]
 
 
-def test_goes_on_after_ctrl_c_and_a_third_call_tells_the_same_without_training(checkout):
+def test_goes_on_after_ctrl_c_and_a_third_call_reports_the_same_without_training(checkout):
     iteration = interrupt(checkout)
     end = f"={iteration + 2}, val_interval={iteration + 2}"
     (checkout / train_sample.CONFIG).write_text(SHORT_CONFIG.replace("=2, val_interval=2", end))
@@ -143,15 +143,15 @@ def test_a_right_prediction_is_drawn_as_the_mask_is_and_leaves_the_background_cl
     assert train_sample.draw(Path("evaluation"), config).is_file()
     (figure,) = figures
     assert [axis.get_title() for axis in figure.axes] == [
-        "photo",
+        "image",
         "scribbles",
         "prediction",
         "mask",
     ]
-    photo, _, predicted, masked = (axis.images[0].get_array() for axis in figure.axes)
+    image, _, predicted, masked = (axis.images[0].get_array() for axis in figure.axes)
     assert np.array_equal(predicted, masked)
-    assert np.array_equal(masked[mask == 0], photo[mask == 0])
-    assert not np.array_equal(masked[mask != 0], photo[mask != 0])
+    assert np.array_equal(masked[mask == 0], image[mask == 0])
+    assert not np.array_equal(masked[mask != 0], image[mask != 0])
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == [config.classes[label] for label in np.unique(prediction)]
 

@@ -54,7 +54,7 @@ def energy(image, probabilities, region) -> float:
     return 0.01 * value.item()
 
 
-def test_tells_the_loss_and_its_parameters(image, region):
+def test_shows_the_loss_and_its_parameters(image, region):
     probabilities = stripes(2, 5)
     axis = draw(image, probabilities, region).axes[0]
     assert float(axis.get_title().split()[1]) == pytest.approx(
@@ -130,7 +130,7 @@ def test_of_many_classes_those_with_the_most_pixels(image, region):
 
 @pytest.mark.parametrize("bands", [1, 5])
 def test_the_first_band_stands_for_an_image_that_is_not_rgb(image, region, bands):
-    region[:, 7:] = 0  # where the photo shows
+    region[:, 7:] = 0  # where the image shows
     figure = draw(image[:1].expand(bands, -1, -1), stripes(2), region)
     overlay = figure.axes[0].images[0].get_array()
     assert np.array_equal(overlay[:, 7:], image[:1, :, 7:].expand(3, -1, -1).permute(1, 2, 0))

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmseg_rloss.datasets.label_png import write_label_png
 from mmseg_rloss.visualization import draw_examples
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 
 SIZE = (20, 30)  # height, width
 PALETTE = [[0, 0, 0], [40, 160, 60], [220, 60, 40]]
@@ -22,7 +22,7 @@ def config(tmp_path) -> Config:
         (tmp_path / kind / "day 1").mkdir(parents=True)
     other_colours = np.array([[9, 9, 9], [1, 2, 3]], dtype=np.uint8)
     for name, suffix in (("a.v2", "tif"), ("day 1/my plant", "png")):
-        write_photo(tmp_path / "images" / f"{name}.{suffix}", SIZE)
+        write_image(tmp_path / "images" / f"{name}.{suffix}", SIZE)
         labels = np.zeros(SIZE, dtype=np.uint8)
         labels[5:10] = 1
         write_label_png(labels, tmp_path / "masks" / f"{name}.png", other_colours)
@@ -46,12 +46,12 @@ def draw(config: Config, count: int = 2):
 
 def test_all_maps_of_an_image_stand_side_by_side(config):
     axes = np.reshape(draw(config).axes, (2, 4))
-    assert [axis.get_title() for axis in axes[0]] == ["photo", "scribbles", "net", "mask"]
+    assert [axis.get_title() for axis in axes[0]] == ["image", "scribbles", "net", "mask"]
     assert [axis.get_ylabel() for axis in axes[:, 0]] == ["a.v2", "day 1/my plant"]
     assert not axes[1, 1].images, "the other has no scribbles"
-    photo, scribbles, net, mask = (axis.images[0].get_array() for axis in axes[0])
+    image, scribbles, net, mask = (axis.images[0].get_array() for axis in axes[0])
     assert (scribbles[5:10, :20] == 0).all() and scribbles[:5].min() >= 127
-    assert np.array_equal(mask[:5], photo[:5]), "the background is clear"
+    assert np.array_equal(mask[:5], image[:5]), "the background is clear"
     assert np.array_equal(mask[5:10, :20], net[5:10, :20])
     greener = mask[5:10].astype(int) @ [-1, 1, 0]
     assert np.allclose(greener, 0.65 * 120, atol=1), "the config's colours, not the file's"

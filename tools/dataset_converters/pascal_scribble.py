@@ -33,23 +33,23 @@ from mmseg_rloss.command_line import (
 )
 from mmseg_rloss.datasets.file_check import check_files, listed
 from mmseg_rloss.datasets.id_list import read_id_list
+from mmseg_rloss.datasets.image import reason
 from mmseg_rloss.datasets.image_folder import regular_files
 from mmseg_rloss.datasets.label_png import UNLABELLED, labels_of, standardize, write_label_png
 from mmseg_rloss.datasets.pascal_scribble import (
     ID_LISTS,
+    IMAGE_FOLDER,
     LABEL_FOLDERS,
-    PHOTO_FOLDER,
     DatasetNotFoundError,
     PascalScribbleDataset,
     find_id_list,
 )
-from mmseg_rloss.datasets.photo import reason
 from mmseg_rloss.datasets.scribbles import draw_stroke
 
 CLASSES = PascalScribbleDataset.METAINFO["classes"]
 COUNTS = {"train": 10_582, "val": 1_449}
 SOURCES = {
-    "voc": """the photos of PASCAL VOC 2012: VOCtrainval_11-May-2012.tar, or the folder VOCdevkit
+    "voc": """the images of PASCAL VOC 2012: VOCtrainval_11-May-2012.tar, or the folder VOCdevkit
     in it. It is the "training/validation data" of the challenge's page,
     host.robots.ox.ac.uk/pascal/VOC/voc2012""",
     "masks": """the masks of the Semantic Boundaries Dataset (SBD): the PNGs of the folder
@@ -59,7 +59,7 @@ SOURCES = {
     jifengdai.org/downloads/scribble_sup, or PNGs made of them (pascal_2012_scribble)""",
 }
 YEAR = re.compile(r"VOC20\d\d")
-# Beside pascal_2012, ScribbleSup has scribbles of other classes for the same photos.
+# Beside pascal_2012, ScribbleSup has scribbles of other classes for the same images.
 OTHER_SCRIBBLES = {"pascal_context", "pascal_2007"}
 
 
@@ -129,7 +129,7 @@ class Files:
 
 
 def is_wanted(name: str) -> bool:
-    """Whether a file of a source is none of another year of VOC, other classes, or macOS's."""
+    """Whether a file of a source is not of another year of VOC, of other classes, or macOS's."""
     *folders, file = PurePosixPath(name).parts
     years = [folder for folder in folders if YEAR.fullmatch(folder)]
     return not (
@@ -163,22 +163,22 @@ class Sources:
         try:
             lines = self._voc.read(name).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise ValueError(f"{name} is no list in UTF-8: {error}") from None
+            raise ValueError(f"{name} is not a list in UTF-8: {error}") from None
         return {line.strip() for line in lines if line.strip()}
 
     def _has(self, name: str) -> bool:
         mask = any(f"{name}{suffix}" in self._masks for suffix in (".png", ".mat"))
         mask = mask or f"SegmentationClass/{name}.png" in self._voc
-        return mask and f"{PHOTO_FOLDER}/{name}.jpg" in self._voc
+        return mask and f"{IMAGE_FOLDER}/{name}.jpg" in self._voc
 
-    def photo(self, name: str) -> tuple[bytes, tuple[int, int]]:
-        """The file of a photo, and its height and width."""
-        data = self._voc.read(f"{PHOTO_FOLDER}/{name}.jpg")
-        with open_image(data, f"{name}.jpg") as photo:
-            return data, photo.size[::-1]
+    def image(self, name: str) -> tuple[bytes, tuple[int, int]]:
+        """The file of an image, and its height and width."""
+        data = self._voc.read(f"{IMAGE_FOLDER}/{name}.jpg")
+        with open_image(data, f"{name}.jpg") as image:
+            return data, image.size[::-1]
 
     def mask(self, name: str) -> np.ndarray:
-        """(H, W) uint8, of VOC if it has the photo, or else of SBD."""
+        """(H, W) uint8, of VOC if it has the image, or else of SBD."""
         if f"SegmentationClass/{name}.png" in self._voc:
             return read_labels(self._voc.read(f"SegmentationClass/{name}.png"), f"{name}.png")
         if f"cls/{name}.mat" in self._masks:
@@ -197,7 +197,7 @@ def draw_xml(data: bytes) -> np.ndarray:
     """Draw the polylines of a ScribbleSup annotation, later ones over earlier ones.
 
     Raises:
-        ValueError: It is no such annotation.
+        ValueError: It is not such an annotation.
     """
     try:
         annotation = ElementTree.fromstring(data)
@@ -205,7 +205,7 @@ def draw_xml(data: bytes) -> np.ndarray:
         raise ValueError(f"the XML is broken: {error}") from None
     size = number(annotation, "size/height"), number(annotation, "size/width")
     if not (min(size) > 0 and math.prod(size) <= Image.MAX_IMAGE_PIXELS):
-        raise ValueError(f"the XML has the size {size} (height, width), of no photo")
+        raise ValueError(f"the XML has the size {size} (height, width), which no image has")
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for polygon in annotation.iter("polygon"):
         tag = polygon.findtext("tag", "").strip()
@@ -252,34 +252,34 @@ def read_mat(data: bytes, name: str) -> np.ndarray:
         mask = loadmat(io.BytesIO(data))["GTcls"]["Segmentation"].item()
         return labels_of(Image.fromarray(mask), name)
     except Exception as error:  # SciPy raises whatever its parser meets.
-        raise ValueError(f"{name} is no mask of SBD: {reason(error)}") from None
+        raise ValueError(f"{name} is not a mask of SBD: {reason(error)}") from None
 
 
 def check_labels(labels: np.ndarray, size: tuple[int, int], kind: str) -> None:
     if labels.shape != size:
-        raise ValueError(f"the {kind} has {labels.shape} pixels, the photo {size} (height, width)")
+        raise ValueError(f"the {kind} has {labels.shape} pixels, the image {size} (height, width)")
     unknown = sorted(set(np.unique(labels).tolist()) - {*range(len(CLASSES)), UNLABELLED})
     if unknown:
-        raise ValueError(f"the {kind} has the labels {unknown}, of no class")
+        raise ValueError(f"the {kind} has the labels {unknown}, which have no class")
 
 
-def write_photo(sources: Sources, name: str, split: str, out: Path) -> None:
-    """Write one photo with its mask and, for training, its scribbles.
+def write_image(sources: Sources, name: str, split: str, out: Path) -> None:
+    """Write one image with its mask and, for training, its scribbles.
 
     Raises:
         ValueError: Something is wrong with it.
     """
-    data, size = sources.photo(name)
+    data, size = sources.image(name)
     kinds = {"mask": sources.mask} | ({"scribble": sources.scribbles} if split == "train" else {})
     for kind, read in kinds.items():
         labels = read(name)
         check_labels(labels, size, kind)
         write_label_png(labels, out / LABEL_FOLDERS[kind] / f"{name}.png")
-    (out / PHOTO_FOLDER / f"{name}.jpg").write_bytes(data)
+    (out / IMAGE_FOLDER / f"{name}.jpg").write_bytes(data)
 
 
 def write_dataset(sources: Sources, ids: dict[str, list[str]], out: Path) -> None:
-    for folder in (PHOTO_FOLDER, *LABEL_FOLDERS.values(), "ImageSets/Segmentation"):
+    for folder in (IMAGE_FOLDER, *LABEL_FOLDERS.values(), "ImageSets/Segmentation"):
         (out / folder).mkdir(parents=True)
     for split, names in ids.items():
         ids_of_split = "".join(f"{name}\n" for name in names)
@@ -288,12 +288,12 @@ def write_dataset(sources: Sources, ids: dict[str, list[str]], out: Path) -> Non
     jobs = [(name, split) for split, names in ids.items() for name in names]
     for name, split in track(jobs, "Converting"):
         try:
-            write_photo(sources, name, split, out)
+            write_image(sources, name, split, out)
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
         raise SystemExit(
-            f"{len(problems)} photos cannot be used, nothing was kept:\n  {listed(problems)}"
+            f"{len(problems)} images cannot be used, nothing was kept:\n  {listed(problems)}"
         )
 
 
@@ -303,7 +303,7 @@ def check_counts(counts: dict[str, int], partial: bool) -> None:
     expected = " and ".join(f"{count:,} {split}" for split, count in COUNTS.items())
     found = " and ".join(f"{count:,} {split}" for split, count in counts.items())
     raise SystemExit(
-        f"There are {found} photos where {expected} photos belong: a source lacks files or has "
+        f"There are {found} images where {expected} images belong: a source lacks files or has "
         "more. To convert what there is of it, add --partial."
     )
 
@@ -315,8 +315,8 @@ def check_dataset(out: Path, partial: bool) -> None:
         for kind in kinds:
             folder = LABEL_FOLDERS[kind]
             ids[split] = read_id_list(out / find_id_list(out, split, folder))
-            photos, labels = out / PHOTO_FOLDER, out / folder
-            pairs = [(photos / f"{name}.jpg", labels / f"{name}.png") for name in ids[split]]
+            images, labels = out / IMAGE_FOLDER, out / folder
+            pairs = [(images / f"{name}.jpg", labels / f"{name}.png") for name in ids[split]]
             check_files(pairs, len(CLASSES), scribbles=kind == "scribble")
     check_counts({split: len(names) for split, names in ids.items()}, partial)
 
@@ -331,7 +331,7 @@ def missing_sources(args: argparse.Namespace) -> list[str]:
         elif not path.exists():
             state = f"{path} does not exist"
         elif not (path.is_file() or path.is_dir()):  # a pipe, which would never end
-            state = f"{path} is no file and no folder"
+            state = f"{path} is neither a file nor a folder"
         else:
             continue
         messages.append(f"--{option}: {state}. Wanted are {description}.")
@@ -357,7 +357,7 @@ def main(argv: list[str] | None = None) -> None:
         ids = sources.ids(args.partial)
         if not all(ids.values()):
             raise SystemExit(
-                "The sources have no photo in common for training, or none to validate on: "
+                "The sources have no image in common for training, or none to validate on: "
                 f"{len(ids['train'])} and {len(ids['val'])}. Is each option the right one?"
             )
         check_counts({split: len(names) for split, names in ids.items()}, args.partial)
@@ -366,7 +366,7 @@ def main(argv: list[str] | None = None) -> None:
             check_dataset(unfinished, args.partial)
     except (ValueError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SystemExit(str(error)) from None
-    say(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation photos.")
+    say(f"{out} holds {len(ids['train']):,} training and {len(ids['val']):,} validation images.")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -383,7 +383,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--partial",
         action="store_true",
-        help="take the photos that all sources have, however many, instead of all 12,031",
+        help="take the images that all sources have, however many, instead of all 12,031",
     )
     add_label_options(parser, "PNGs of the scribbles")
     return parser.parse_args(argv)

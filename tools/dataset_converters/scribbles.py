@@ -1,6 +1,6 @@
 """Convert what an annotation tool has exported into the folders of ScribbleDataset.
 
-    python tools/dataset_converters/scribbles.py labelme annotations/ --images photos/ \\
+    python tools/dataset_converters/scribbles.py labelme annotations/ --images images/ \\
         --out data/plants
 
 writes data/plants/images, scribbles, train.txt and classes.txt, and prints the classes and their
@@ -41,9 +41,9 @@ from mmseg_rloss.datasets.converters import (
     draw_marks,
 )
 from mmseg_rloss.datasets.file_check import doubt_about, listed
+from mmseg_rloss.datasets.image import image_size, reason
 from mmseg_rloss.datasets.image_folder import files_by_id, id_in
 from mmseg_rloss.datasets.label_png import UNLABELLED, voc_palette, write_label_png
-from mmseg_rloss.datasets.photo import photo_size, reason
 from mmseg_rloss.datasets.scribble_dataset import ScribbleDataset
 from mmseg_rloss.datasets.scribbles import STROKE_WIDTH
 
@@ -109,7 +109,7 @@ class Images:
             FormatError: there is none, or more than one.
         """
         if not isinstance(name, str):
-            raise FormatError(f"its image is called {name!r}, which is no name")
+            raise FormatError(f"its image is called {name!r}, which is not a name")
         path = PurePosixPath(name.replace("\\", "/"))
         for key, files in self._ways:
             found = files.get(key(path), [])
@@ -186,7 +186,7 @@ class Conversion:
         if self._images is None:
             raise FormatError("--images names the folder of the images")
         name, file = self._images.find(annotation.image)
-        return name, file, photo_size(file, LoadImageFromFile())
+        return name, file, image_size(file, LoadImageFromFile())
 
     def write(self, out: Path) -> None:
         """Write the data set, unless something is wrong and no part of it was asked for."""
@@ -196,7 +196,7 @@ class Conversion:
             label_path.parent.mkdir(parents=True, exist_ok=True)
             write_label_png(labels, label_path, self._palette)
             suffix = image.suffix if isinstance(image, Path) else ".png"
-            self._write_image(image, out / ScribbleDataset.PHOTO_FOLDER / f"{name}{suffix}")
+            self._write_image(image, out / ScribbleDataset.IMAGE_FOLDER / f"{name}{suffix}")
         self.report()
         if self.problems and not self._args.partial:
             raise SystemExit(
@@ -264,7 +264,7 @@ def classes_in(export: Export) -> list[str]:
 
 @contextlib.contextmanager
 def as_format_errors(where: str = "") -> Iterator[None]:
-    """Say of a file that holds other things than its reader looks for that it is of no such format.
+    """Report a file that holds other things than its reader looks for as not of its format.
 
     Raises:
         FormatError: in the place of what Python raises then.

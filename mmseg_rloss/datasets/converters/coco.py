@@ -33,7 +33,7 @@ def read(path: Path, options: Options) -> Export:
         except FormatError as error:
             raise FormatError(f"{file}: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"{file}: no JSON of COCO ({error!r})") from None
+            raise FormatError(f"{file}: not JSON of COCO ({error!r})") from None
         if drawn:
             raise FormatError(f"{file}: annotations of images that are not listed: {[*drawn]}")
         names |= {key: category["name"] for key, category in categories.items()}
@@ -46,7 +46,7 @@ def annotation(
     """What was drawn on an image.
 
     Raises:
-        FormatError: it is none of COCO's.
+        FormatError: it is not one of COCO's.
     """
     try:
         size = int(image["height"]), int(image["width"])

@@ -4,7 +4,7 @@ They are those of labelstud.io/guide/export.
 
 The brush packs its strokes as github.com/thi-ng/umbrella's rle-pack does: 32 bits for the number of
 values, 5 for the bits of a value less one, four times 4 for the bits of a length less one; then
-runs, each a bit that tells whether one value repeats, two that choose the bits of its length, the
+runs, each a bit for whether one value repeats, two that choose the bits of its length, the
 length less one, and the value or values. Of the four values of a pixel, the last is its opacity.
 """
 
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import numpy as np
 
-from ..id_list import PHOTO_SUFFIXES
+from ..id_list import IMAGE_SUFFIXES
 from .files import read_json, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options, as_points
 from .png import opened
@@ -35,7 +35,7 @@ def read(path: Path, options: Options) -> Export:
     for file in sources(path, ".json"):
         tasks = tasks_of(file)
         if not all("annotations" in task for task in tasks):
-            raise FormatError(f"{file}: no JSON of Label Studio: export JSON, not JSON-MIN")
+            raise FormatError(f"{file}: not JSON of Label Studio: export JSON, not JSON-MIN")
         for task in tasks:
             items.append(Item(f"{file}, task {task.get('id')}", partial(annotation, task)))
     return Export(items)
@@ -45,21 +45,21 @@ def tasks_of(file: Path) -> list[dict[str, Any]]:
     """The tasks in a JSON file.
 
     Raises:
-        FormatError: it is no list of them.
+        FormatError: it is not a list of them.
     """
     try:
         tasks = read_json(file)
     except FormatError as error:
         raise FormatError(f"{file}: {error}") from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise FormatError(f"{file}: no JSON of Label Studio")
+        raise FormatError(f"{file}: not JSON of Label Studio")
     return tasks
 
 
 def read_brush(path: Path, options: Options) -> Export:
     """The folder of "Brush labels to PNG", with the JSON or JSON-MIN of the project in it.
 
-    The strokes' files do not name the images: JSON tells which task is of which.
+    The strokes' files do not name the images: the JSON says which image each task is of.
     """
     strokes: dict[int, list[tuple[int, int, str, Path]]] = {}
     for file in sources(path, ".png"):
@@ -72,7 +72,7 @@ def read_brush(path: Path, options: Options) -> Export:
         files = sources(path, ".json")
     except FormatError:
         raise FormatError(
-            f"{path} does not tell which task is of which image: put the project's export as JSON "
+            f"{path} does not say which image each task is of: put the project's export as JSON "
             "beside the strokes, or convert that alone, as label-studio: it holds the strokes, too"
         ) from None
     tasks = {task.get("id"): task for file in files for task in tasks_of(file)}
@@ -120,7 +120,7 @@ def annotation(task: dict[str, Any]) -> Annotation:
     """What was drawn in a task, by everyone who did not cancel.
 
     Raises:
-        FormatError: it is none of Label Studio's.
+        FormatError: it is not one of Label Studio's.
     """
     marks, sizes = [], set()
     for answer in task["annotations"]:
@@ -140,7 +140,7 @@ def annotation(task: dict[str, Any]) -> Annotation:
 def image_of(task: dict[str, Any]) -> str:
     """The name of the file that was uploaded, or its path in the local storage."""
     data = task.get("data") or {  # JSON-MIN has them among other texts
-        key: value for key, value in task.items() if str(value).lower().endswith(PHOTO_SUFFIXES)
+        key: value for key, value in task.items() if str(value).lower().endswith(IMAGE_SUFFIXES)
     }
     texts = [value for value in data.values() if isinstance(value, str)]
     if not texts:
@@ -192,12 +192,12 @@ def unpacked(packed: list[int]) -> np.ndarray:
     """The values of rle-pack, uint8 or, where they have more bits, int64.
 
     Raises:
-        FormatError: the data broke off, or are none.
+        FormatError: the data broke off, or are not such data.
     """
     try:
         bits = np.unpackbits(np.array(packed, dtype=np.uint8))
     except (TypeError, ValueError, OverflowError):
-        raise FormatError("a brush is no list of bytes") from None
+        raise FormatError("a brush is not a list of bytes") from None
     place = 0
 
     def take(count: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..photo import reason
+from ..image import reason
 from .files import read_json, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options, as_points
 
@@ -33,11 +33,11 @@ def annotation(file: Path) -> Annotation:
     """The annotation of one file.
 
     Raises:
-        ValueError: it is none of labelme's.
+        ValueError: it is not one of labelme's.
     """
     data = read_json(file)
     if not isinstance(data, dict) or "shapes" not in data or not data.get("imagePath"):
-        raise FormatError("no JSON of labelme: it lacks shapes or imagePath")
+        raise FormatError("not JSON of labelme: it lacks shapes or imagePath")
     height, width = data.get("imageHeight"), data.get("imageWidth")
     size = (int(height), int(width)) if height and width else None
     marks = [mark_of(shape, size) for shape in data["shapes"]]

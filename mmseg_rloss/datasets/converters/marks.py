@@ -37,7 +37,7 @@ class Annotation(NamedTuple):
     """All that was drawn on one image."""
 
     image: str  # path or name of its file, as the export has it
-    size: tuple[int, int] | None  # height and width, where the export tells them
+    size: tuple[int, int] | None  # height and width, where the export has them
     marks: list[Mark]  # later ones over earlier ones
     picture: np.ndarray | None = None  # the image itself, uint8 (H, W), if it lies in a volume
 
@@ -58,7 +58,7 @@ class Export(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How an export is to be understood."""
+    """How to read an export."""
 
     classes: list[str] | None = None  # the names of the labels, where the export has none
     unlabelled: str | None = None  # the class or value that stands for it
@@ -80,12 +80,12 @@ def draw_marks(
         width: of the brush in pixels, odd.
 
     Raises:
-        FormatError: a class is none of those, or a mark is none.
+        FormatError: the class of a mark is not one of those, or its points or mask do not fit.
     """
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for mark in marks:
         if mark.name not in classes:
-            raise FormatError(f"the class {mark.name!r} is none of {', '.join(classes)}")
+            raise FormatError(f"the class {mark.name!r} is not one of {', '.join(classes)}")
         labels[_covered(mark, size, width)] = classes.index(mark.name)
     return labels
 
@@ -112,14 +112,14 @@ def as_points(values: Sequence, what: str) -> np.ndarray:
     """(M, 2) of pairs of numbers, or of x and y in turn.
 
     Raises:
-        FormatError: they are none.
+        FormatError: they are not such numbers, or lie far outside of any image.
     """
     try:
         points = np.array(values, dtype=float).reshape(-1, 2)
     except (TypeError, ValueError):
         raise FormatError(f"{what} has points that are not pairs of numbers") from None
     if not (np.abs(points) < FARTHEST).all():  # NaN is not, either
-        raise FormatError(f"{what} has points that are no places in an image")
+        raise FormatError(f"{what} has points that lie in no image")
     return points
 
 
@@ -137,7 +137,7 @@ def runs_to_mask(
         FormatError: they are another number of pixels.
     """
     if size[0] * size[1] > MAX_PIXELS:
-        raise FormatError(f"a mask is {size[0]}x{size[1]}, which is no image")
+        raise FormatError(f"a mask is {size[0]}x{size[1]}, which no image is")
     lengths = np.array(counts, dtype=np.int64)
     if lengths.sum() != size[0] * size[1] or (lengths < 0).any():
         raise FormatError(f"the runs of a mask are {lengths.sum()} pixels, not {size[0]}x{size[1]}")

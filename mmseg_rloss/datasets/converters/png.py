@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..image import check_regular, reason
 from ..label_png import UNLABELLED, check_label, labels_of
-from ..photo import check_regular, reason
 from .files import read_palette, sources
 from .marks import Annotation, Export, FormatError, Item, Mark, Options
 
@@ -81,7 +81,7 @@ def read_indices(path: Path, options: Options) -> Export:
     """
     classes = options.classes
     if not classes:
-        raise FormatError("label images do not tell the names of their classes: name them")
+        raise FormatError("label images carry no class names: pass them with --classes")
     unlabelled = unlabelled_value(options, UNLABELLED)
     items = [
         Item(str(file), partial(indexed, file, classes, unlabelled, path))
@@ -94,7 +94,7 @@ def unlabelled_value(options: Options, default: int) -> int:
     """The label that stands for unlabelled.
 
     Raises:
-        FormatError: what was named is none.
+        FormatError: what was named is not a label.
     """
     if options.unlabelled is None:
         return default
@@ -102,7 +102,7 @@ def unlabelled_value(options: Options, default: int) -> int:
         value = int(options.unlabelled)
         check_label("unlabelled", value)
     except ValueError:
-        raise FormatError(f"{options.unlabelled!r} is no label from 0 to 255") from None
+        raise FormatError(f"{options.unlabelled!r} is not a label from 0 to 255") from None
     return value
 
 
@@ -121,7 +121,7 @@ def marks_of_labels(labels: np.ndarray, classes: list[str], unlabelled: int) -> 
     """A mark for each class of a label map, (H, W).
 
     Raises:
-        FormatError: a label is no class.
+        FormatError: a label has no class.
     """
     first = 1 if unlabelled == 0 else 0
     marks = []
@@ -166,8 +166,8 @@ def opened(file: Path) -> Image.Image:
     """A decoded image.
 
     Raises:
-        FormatError: it is none.
-        OSError: it is missing, or no file.
+        FormatError: it cannot be decoded.
+        OSError: it is missing, or not a file.
     """
     check_regular(file)
     try:

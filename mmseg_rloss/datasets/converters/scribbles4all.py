@@ -78,7 +78,7 @@ def annotation(file: Path, root: Path, kind: Labels) -> Annotation:
     """The scribbles of one image.
 
     Raises:
-        FormatError: it is no label image of that data set.
+        FormatError: it is not a label image of that data set.
     """
     name = kind.name.fullmatch(file.name)
     if not name:
@@ -94,7 +94,7 @@ def annotation(file: Path, root: Path, kind: Labels) -> Annotation:
         if value in kind.unlabelled:
             continue
         if value not in kind.values:
-            raise FormatError(f"label {value}, which is none of the data set's")
+            raise FormatError(f"label {value}, which the data set does not have")
         marks.append(Mark(classes[kind.values[value]], "mask", mask=np.equal(levels, value)))
     folder = Path(name_in(root, file)).parent
     return Annotation((folder / name.expand(kind.image)).as_posix(), levels.shape, marks)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..photo import reason
+from ..image import reason
 from .files import sources
 from .marks import Annotation, Export, FormatError, Item, Options
 from .png import marks_of_labels, unlabelled_value
@@ -30,7 +30,7 @@ def read(path: Path, options: Options) -> Export:
     the 4 of ACDC's scribbles.
     """
     if not options.classes:
-        raise FormatError("volumes do not tell the names of their classes: name them")
+        raise FormatError("volumes carry no class names: pass them with --classes")
     unlabelled = unlabelled_value(options, default=0)
     items: list[Item] = []
     for file in sources(path, *NIFTI, *H5):
@@ -56,12 +56,12 @@ def annotation(name: str, file: Path, index: int, options: Options, unlabelled: 
     """The annotation of one slice.
 
     Raises:
-        FormatError: its labels are none.
+        FormatError: its labels are not whole numbers from 0 to 255, or have no class.
     """
     labels, image = (part[index] for part in load(file, options.images))
     whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels) or whole.min() < 0 or whole.max() > 255:
-        raise FormatError("it holds labels that are no whole numbers from 0 to 255")
+        raise FormatError("it holds labels that are not whole numbers from 0 to 255")
     marks = marks_of_labels(whole, options.classes or [], unlabelled)
     return Annotation(name, labels.shape, marks, image)
 
@@ -138,7 +138,7 @@ def needed(module: str) -> ModuleType:
 
 
 def stem(file: Path) -> str:
-    """The name of a volume, without what tells that it is one of labels."""
+    """The name of a volume, without the ending that marks it as one of labels."""
     name = file.name.removesuffix(".gz")
     return LABELS.sub("", name.rpartition(".")[0])
 

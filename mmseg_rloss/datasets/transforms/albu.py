@@ -33,7 +33,7 @@ def changes_colours_alone(albu: Albu) -> bool:
 
 
 def filled_label(albu: Albu) -> float | None:
-    """The least label that a transform gives to pixels without photo; None if there is none."""
+    """The least label that a transform gives to pixels outside the image; None if none."""
     fillings = [_filling(leaf) for leaf in _leaves(albu.aug)]
     return min((value for value in fillings if value is not None), default=None)
 

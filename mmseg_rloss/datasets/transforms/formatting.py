@@ -18,7 +18,7 @@ from .loading import INSIDE
 class PackScribbleInputs(PackSegInputs):
     """MMSeg's PackSegInputs, which also packs the region of interest as ``gt_roi``.
 
-    ``data_sample.gt_roi.data`` is (1, H, W) uint8, 1 on the pixels that show the photo and 0
+    ``data_sample.gt_roi.data`` is (1, H, W) uint8, 1 on the pixels that show the image and 0
     elsewhere. ``data_sample.image_tags`` are those of LoadImageTags, and
     ``data_sample.kept_image.data`` is the image of KeepImage, (C, H, W) as it was loaded. Without
     them in the pipeline, it packs what PackSegInputs packs.
@@ -84,9 +84,9 @@ def _check_label_map(results: dict) -> None:
     if shape != size:
         raise ValueError(
             f"{results.get('seg_map_path', 'gt_seg_map')}: the label map is {shape}, but the image "
-            f"{size} (height, width) when it is packed. Its file does not fit its photo, which "
-            "LoadRegionOfInterest right after LoadAnnotations would tell, or a transform moves one "
-            "without the other"
+            f"{size} (height, width) when it is packed. Its file does not fit its image, which "
+            "LoadRegionOfInterest right after LoadAnnotations would report, or a transform moves "
+            "one without the other"
         )
 
 

@@ -59,21 +59,21 @@ def check_label_transforms(dataset: Any) -> None:
             label = _filling(transform)
             if label is not None and 0 <= label < len(classes):
                 raise ValueError(
-                    f"{type(transform).__name__} would label pixels without photo as {label:g}, "
-                    f"{classes[int(label)]}: let it fill label maps with 255, unlabelled"
+                    f"{type(transform).__name__} would label pixels outside the image as "
+                    f"{label:g}, {classes[int(label)]}: let it fill label maps with 255, unlabelled"
                 )
 
 
 def _filling(transform: BaseTransform) -> float | None:
-    """The label that a transform gives to pixels without photo."""
+    """The label that a transform gives to pixels outside the image."""
     if isinstance(transform, Albu):
         return filled_label(transform)
     if isinstance(transform, MMCVCenterCrop):
         pad_val = transform.pad_cfg.get("pad_val") if transform.auto_pad else None
         return pad_val.get("seg") if isinstance(pad_val, dict) else None
     if isinstance(transform, MMCVPad):
-        repeats_photo = transform.padding_mode != "constant"
-        return None if repeats_photo else transform.pad_val.get("seg")
+        repeats_image = transform.padding_mode != "constant"
+        return None if repeats_image else transform.pad_val.get("seg")
     for kind, argument in _FILLINGS.items():
         if isinstance(transform, kind):
             return getattr(transform, argument)

@@ -10,7 +10,7 @@ from mmseg.registry import TRANSFORMS
 
 from ..label_png import UNLABELLED, check_label
 
-# The map's value on the photo. Neither a label that transforms fill in (0, 254, 255, a class) nor
+# The map's value on the image. Neither a label that transforms fill in (0, 254, 255, a class) nor
 # one they swap (RandomFlip's swap_seg_labels), so that whatever differs from it is outside.
 INSIDE = 200
 OUTSIDE = 255
@@ -20,7 +20,7 @@ OUTSIDE = 255
 class LoadRegionOfInterest(BaseTransform):
     """Add the region of interest, which MMSeg's transforms then move like the label map.
 
-    It starts as the whole image. What a transform adds around or inside the photo is outside.
+    It starts as the whole image. What a transform adds around or inside the image is outside.
     Goes right after LoadAnnotations, whose label map it checks; PackScribbleInputs packs the
     result.
 
@@ -36,7 +36,7 @@ class LoadRegionOfInterest(BaseTransform):
 
     Added keys:
 
-    - gt_roi_map: (H, W) uint8, ``INSIDE`` on the photo
+    - gt_roi_map: (H, W) uint8, ``INSIDE`` on the image
 
     Modified keys:
 
@@ -44,7 +44,7 @@ class LoadRegionOfInterest(BaseTransform):
     - seg_fields
 
     Raises:
-        ValueError: The image is a volume, or the label map is no map of labels for the image.
+        ValueError: The image is a volume, or the label map does not fit the image.
     """
 
     def __init__(self, ignore_index: int = UNLABELLED, num_classes: int | None = None) -> None:
@@ -74,7 +74,7 @@ class LoadRegionOfInterest(BaseTransform):
     def _checked_labels(self, results: dict) -> np.ndarray:
         labels, size = results["gt_seg_map"], results["img"].shape[:2]
         name = results.get("seg_map_path", "gt_seg_map")
-        photo = f"its photo {results.get('img_path', '')}".rstrip()
+        image = f"its image {results.get('img_path', '')}".rstrip()
         if labels.ndim != 2:
             raise ValueError(
                 f"{name}: the label map is {labels.shape}, but must be (H, W): a label for each "
@@ -82,7 +82,7 @@ class LoadRegionOfInterest(BaseTransform):
             )
         if labels.shape != size:
             raise ValueError(
-                f"{name}: the label map is {labels.shape}, but {photo} {size} (height, width). "
+                f"{name}: the label map is {labels.shape}, but {image} {size} (height, width). "
                 "LoadRegionOfInterest goes right after LoadAnnotations, before any transform"
             )
         if self.ignore_index != UNLABELLED:
@@ -91,7 +91,7 @@ class LoadRegionOfInterest(BaseTransform):
             known = labels[labels != UNLABELLED]
             if known.size and known.max() >= self.num_classes:
                 raise ValueError(
-                    f"{name}: label {known.max()}, which is none of the {self.num_classes} "
+                    f"{name}: label {known.max()}, which is not one of the {self.num_classes} "
                     "classes. If it stands for unlabelled, say ignore_index"
                 )
         return labels

@@ -45,7 +45,7 @@ _MMCVS_OWN = (MMCVCenterCrop, MMCVPad, MMCVRandomFlip, MMCVResize)
 
 
 def untracked_padding(dataset: Any) -> list[str]:
-    """Check a training set, and name the transforms whose padding would pass for photo.
+    """Check a training set, and name the transforms whose padding would count as image.
 
     Args:
         dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.
@@ -56,7 +56,7 @@ def untracked_padding(dataset: Any) -> list[str]:
     Raises:
         ValueError: The region is loaded, or the image kept, but in the wrong place, or a transform
             would falsify it or the labels.
-        DatasetFilesError: It is a ValueError. A set names no photo, or files of one that loads the
+        DatasetFilesError: It is a ValueError. A set names no image, or files of one that loads the
             region cannot be used.
     """
     check_label_transforms(dataset)
@@ -82,7 +82,7 @@ def traps_of_pipelines(dataset: Any) -> list[str]:
     steps = [step for pipeline in pipelines(dataset) for step in pipeline]
     if any(map(_distorts_what_losses_see, pipelines(dataset))):
         traps.append(
-            "PhotoMetricDistortion changes the colours by which the losses tell what belongs "
+            "PhotoMetricDistortion changes the colours by which the losses see what belongs "
             "together: put dict(type='KeepImage') before it, or leave it out of the training "
             "pipeline"
         )
@@ -151,7 +151,7 @@ def _moves_pixels(transform: BaseTransform) -> bool:
 
 
 def _adds_pixels(transform: BaseTransform) -> bool:
-    """Whether a transform may leave pixels that show no photo."""
+    """Whether a transform may leave pixels outside the image."""
     if isinstance(transform, Albu):
         return not changes_colours_alone(transform)
     if isinstance(transform, MMCVCenterCrop):
@@ -163,8 +163,8 @@ def _check_tracked(pipeline: list[BaseTransform], loading: int) -> None:
     early = [type(t).__name__ for t in pipeline[:loading] if _adds_pixels(t)]
     if early:
         raise ValueError(
-            f"LoadRegionOfInterest comes after {', '.join(early)}, so that padding would pass for "
-            "photo: put it right after LoadAnnotations"
+            f"LoadRegionOfInterest comes after {', '.join(early)}, so that padding would count as "
+            "image: put it right after LoadAnnotations"
         )
     for transform in pipeline[loading:]:
         if isinstance(transform, Albu) and not changes_colours_alone(transform):
@@ -180,11 +180,11 @@ def _check_tracked(pipeline: list[BaseTransform], loading: int) -> None:
             )
         if isinstance(transform, RandomDepthMix):
             raise ValueError(
-                "RandomDepthMix paints the depth into the photo, but leaves no trace of it in the "
+                "RandomDepthMix paints the depth into the image, but leaves no trace of it in the "
                 "maps: leave it out"
             )
         if isinstance(transform, RandomCutOut) and transform.seg_fill_in is None:
             raise ValueError(
-                "RandomCutOut paints holes that show no photo, but leaves no trace of them in the "
+                "RandomCutOut paints holes into the image, but leaves no trace of them in the "
                 "maps: set its seg_fill_in=255"
             )

@@ -36,7 +36,7 @@ class DenseCRFVisualizationHook(Hook):
         interval: Iterations from one figure to the next.
 
     Raises:
-        TypeError: ``interval`` is no integer.
+        TypeError: ``interval`` is not an integer.
         ValueError: It is below 1.
     """
 

@@ -43,7 +43,7 @@ class ProvideImagesHook(Hook):
         value_range: As in :func:`~mmseg_rloss.engine.provide_images`.
 
     Raises:
-        TypeError: ``value_range`` is no pair of numbers.
+        TypeError: ``value_range`` is not a pair of numbers.
         ValueError: It does not rise.
     """
 
@@ -71,14 +71,14 @@ class ProvideImagesHook(Hook):
             check_evaluation_files(validation)
         if losses and padding:
             print_log(
-                f"The padding of {', '.join(padding)} passes for photo in {type_names(losses)}. "
+                f"The padding of {', '.join(padding)} counts as image in {type_names(losses)}. "
                 "Add dict(type='LoadRegionOfInterest') after LoadAnnotations and replace "
                 "PackSegInputs by dict(type='PackScribbleInputs') in the training pipeline.",
                 logger="current",
                 level=logging.WARNING,
             )
         if losses:
-            _tell_of_traps(segmentor, runner.train_dataloader.dataset)
+            _warn_of_traps(segmentor, runner.train_dataloader.dataset)
         self._provider = provide_images(runner.model, value_range=self._value_range)
         _providers[segmentor] = self._provider
         for name, loss in losses.items():
@@ -132,7 +132,7 @@ class ProvideImagesHook(Hook):
         self._watches.pop(name).remove()
 
 
-def _tell_of_traps(segmentor: BaseModel, dataset: Any) -> None:
+def _warn_of_traps(segmentor: BaseModel, dataset: Any) -> None:
     """Say in one message what a stock config has that spoils a training from scribbles."""
     traps = traps_of_pipelines(dataset)
     if has_scribbles(dataset) and (trap := trap_of_heads(segmentor)):

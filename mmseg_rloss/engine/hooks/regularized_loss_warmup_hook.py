@@ -23,7 +23,7 @@ class RegularizedLossWarmupHook(Hook):
         iters: Number of iterations by cross entropy alone.
 
     Raises:
-        TypeError: ``iters`` is no integer.
+        TypeError: ``iters`` is not an integer.
         ValueError: It is negative.
     """
 

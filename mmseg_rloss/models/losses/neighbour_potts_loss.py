@@ -22,7 +22,7 @@ class NeighbourPottsLoss(RegularizedLoss):
         loss_name: Name in the log. It must contain ``loss`` to take part in the training.
 
     Raises:
-        TypeError: A parameter is no number, or ``relaxation`` no string.
+        TypeError: A parameter is not a number, or ``relaxation`` not a string.
         ValueError: A parameter is out of its range.
     """
 

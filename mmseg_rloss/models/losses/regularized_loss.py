@@ -49,7 +49,7 @@ class RegularizedLoss(nn.Module):
         loss_name: Name in the log. It must contain ``loss`` to take part in the training.
 
     Raises:
-        TypeError: ``loss_name`` is no string.
+        TypeError: ``loss_name`` is not a string.
     """
 
     def __init__(self, layer: EnergyLayer, loss_name: str) -> None:

@@ -30,7 +30,7 @@ class SelfLabelLoss(RegularizedLoss):
         loss_name: Name in the log. It must contain ``loss`` to take part in the training.
 
     Raises:
-        TypeError: A parameter is no number.
+        TypeError: A parameter is not a number.
         ValueError: A parameter is out of its range.
     """
 

@@ -88,7 +88,7 @@ class DenseCRFMixin:
     def _refine(self, image: Tensor, logits: Tensor) -> Tensor:
         """(1, K, h, w) of an image (1, C, h, w) without padding."""
         self._check_range(image, torch.ones_like(image[:, 0]))
-        self._check_range.tell(wait=True)
+        self._check_range.raise_pending(wait=True)
         probabilities = dense_crf_inference(
             image, to_probabilities(logits), value_range=None, **self.dense_crf
         )

@@ -70,7 +70,7 @@ def test_a_figure_every_so_many_iterations(trained):
     assert list(pictures(trained)) == names
 
 
-def test_it_shows_the_first_photo_as_the_loss_got_it(trained):
+def test_it_shows_the_first_image_as_the_loss_got_it(trained):
     record = next(hook for hook in trained.hooks if isinstance(hook, RecordLossInputs))
     assert len(record.batches) == 4
     for iteration, picture in zip((1, 3), pictures(trained).values(), strict=True):

@@ -92,7 +92,7 @@ def test_it_is_started_again(root, tmp_path, undisturbed, point, iteration):
     with pytest.raises(KeyboardInterrupt):
         runner.train()
     runner.train()
-    # An iteration that was interrupted is done again, with the photos that come next.
+    # An iteration that was interrupted is done again, with the images that come next.
     assert runner.iter == 4
     losses = losses_of(runner)
     assert losses[0] == 0 and len(losses) in (4, 5)

@@ -128,7 +128,7 @@ def test_messages_name_the_losses_of_the_network(root, tmp_path):
     head["loss_decode"] = [dict(type="KernelCutLoss"), dict(type="NormalizedCutLoss")]
     messages = hook_of(train(config), RecordLog).records.messages
     (warning,) = [message for message in messages if "padding" in message]
-    assert "RandomRotate passes for photo in KernelCutLoss or NormalizedCutLoss" in warning
+    assert "RandomRotate counts as image in KernelCutLoss or NormalizedCutLoss" in warning
 
     head["type"] = "HeadOfItsOwnMind"  # calls the first alone
     config["custom_hooks"].pop()
@@ -137,7 +137,7 @@ def test_messages_name_the_losses_of_the_network(root, tmp_path):
         train(config | dict(experiment_name="uncalled"))
 
 
-def test_a_weight_that_does_not_fit_the_images_is_told_once(root, tmp_path):
+def test_a_weight_that_does_not_fit_the_images_is_reported_once(root, tmp_path):
     config = training_config(root, tmp_path)
     weak = dict(DENSECRF, loss_weight=FITTING / 100)
     config["model"]["decode_head"]["loss_decode"][1] = weak
@@ -147,7 +147,7 @@ def test_a_weight_that_does_not_fit_the_images_is_told_once(root, tmp_path):
     assert "times weaker than the published setting" in warning
 
 
-def test_padding_that_would_pass_for_photo_is_warned_of_with_the_lines_to_add(root, tmp_path):
+def test_padding_that_would_count_as_image_is_warned_of_with_the_lines_to_add(root, tmp_path):
     rotate, pad = dict(type="RandomRotate", prob=1.0, degree=9), dict(type="Pad", size=(24, 32))
     config = training_config(root, tmp_path, [*LOADING, rotate, pad, dict(type="PackSegInputs")])
     even = dict(DENSECRF, loss_weight=FITTING / 75)  # padding is a large area of one colour
@@ -158,7 +158,7 @@ def test_padding_that_would_pass_for_photo_is_warned_of_with_the_lines_to_add(ro
         assert words in warning
 
 
-def test_the_traps_of_a_stock_config_are_told_at_once(root, tmp_path):
+def test_the_traps_of_a_stock_config_are_reported_at_once(root, tmp_path):
     stock = [
         *LOADING,
         dict(type="LoadRegionOfInterest"),

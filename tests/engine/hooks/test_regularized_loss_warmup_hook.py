@@ -1,4 +1,4 @@
-"""Real trainings in which the cross entropy goes first."""
+"""Real trainings that start with the cross entropy alone."""
 
 import pytest
 from mmengine.hooks import Hook

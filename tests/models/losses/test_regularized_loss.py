@@ -19,7 +19,13 @@ from mmseg_rloss.models import RegularizedLoss
 from mmseg_rloss.models.head_check import check_heads
 from mmseg_rloss.ops import DenseCRFLoss as DenseCRFLayer
 from mmseg_rloss.ops import Scene
-from tests.engine.segmentors import IMAGENET, build_segmentor, losses_of, packed_batch, photos
+from tests.engine.segmentors import (
+    IMAGENET,
+    build_segmentor,
+    losses_of,
+    packed_batch,
+    random_images,
+)
 
 PARAMETERS = dict(sigma_rgb=15.0, sigma_xy=10.0, scale_factor=0.5)
 NEIGHBOURS = dict(sigma_rgb=15.0, scale_factor=0.5)
@@ -190,7 +196,7 @@ def test_a_weight_of_zero_filters_nothing_and_gives_gradients_of_zero(config, ba
 
 @pytest.mark.parametrize("weight", ["2e-9", float("nan"), float("inf"), [1], True])
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_weight_that_is_no_finite_number_is_refused_when_built(kind, weight):
+def test_a_weight_that_is_not_a_finite_number_is_refused_when_built(kind, weight):
     with pytest.raises((TypeError, ValueError), match="loss_weight must be"):
         MODELS.build(dict(type=kind, loss_weight=weight))
 
@@ -245,9 +251,9 @@ def test_labels_of_another_size_are_scaled_to_the_images(batch):
     assert loss(logits, small) == loss(logits, large)
 
 
-def test_a_network_gets_the_gradient_of_its_photos_and_labels(config):
+def test_a_network_gets_the_gradient_of_its_images_and_labels(config):
     model = build_segmentor(losses=[config | dict(loss_weight=1e-2)], **IMAGENET)
-    images = photos((16, 24), (16, 24))
+    images = random_images((16, 24), (16, 24))
     batch = packed_batch(images)
     for sample in batch["data_samples"]:
         sample.gt_sem_seg.data[:, 5:] = 255
@@ -256,8 +262,8 @@ def test_a_network_gets_the_gradient_of_its_photos_and_labels(config):
         value = losses_of(model, batch)[f"decode.{NAMES[config['type']]}"]
     inputs = model.data_preprocessor(packed_batch(images), True)["inputs"]
     logits = F.interpolate(model(inputs, mode="tensor"), (16, 24), mode="bilinear")
-    image = torch.stack([torch.from_numpy(photo[..., ::-1].copy()) for photo in images])
-    maps = image.permute(0, 3, 1, 2), logits.softmax(1), torch.ones(2, 16, 24)
+    tensor = torch.stack([torch.from_numpy(image[..., ::-1].copy()) for image in images])
+    maps = tensor.permute(0, 3, 1, 2), logits.softmax(1), torch.ones(2, 16, 24)
     expected = 1e-2 * energy(config, *maps, labels)
     torch.testing.assert_close(value, expected, rtol=1e-4, atol=0)
     weights = list(model.decode_head.parameters())
@@ -294,7 +300,7 @@ def test_messages_name_the_loss(kind, batch):
         MODELS.build(dict(type=kind, sigma_rgb=0))
 
 
-def test_heads_that_cannot_use_losses_are_told_with_their_names():
+def test_heads_that_cannot_use_losses_are_reported_with_their_names():
     head = dict(type="DDRHead", in_channels=4, channels=4, num_classes=3)
     losses = [dict(type="OhemCrossEntropy"), *(dict(type=kind) for kind in NAMES)]
     network = torch.nn.ModuleDict(dict(head=MODELS.build(head | dict(loss_decode=losses))))
@@ -320,6 +326,6 @@ def test_activation_checkpointing_around_the_head_is_told_apart(use_reentrant):
 
     model.decode_head.loss_by_feat = checkpointed
     with provide_images(model):
-        losses = losses_of(model, packed_batch(photos((16, 16))))
+        losses = losses_of(model, packed_batch(random_images((16, 16))))
         with pytest.raises(RuntimeError, match=r"(?s)activation\ncheckpointing .*with_cp=True"):
             losses["decode.loss_densecrf"].backward()

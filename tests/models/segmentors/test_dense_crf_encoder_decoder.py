@@ -1,4 +1,4 @@
-"""The refined prediction, against the CRF of the photos and of the plain segmentor's logits."""
+"""The refined prediction, against the CRF of the images and of the plain segmentor's logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.engine.segmentors import (
     IMAGENET,
     losses_of,
     packed_batch,
-    photos,
+    random_images,
     segmentor_config,
 )
 from tests.models.every_config import find, lacks_ops_for, load
@@ -88,10 +88,10 @@ def predict(model: torch.nn.Module, batch: dict) -> list:
 
 
 def refined(image: np.ndarray, probabilities: Tensor) -> Tensor:
-    """(K, H, W), of a photo (H, W, C) as MMCV loads it, and a network's probabilities."""
+    """(K, H, W), of an image (H, W, C) as MMCV loads it, and a network's probabilities."""
     rgb = image[..., ::-1].copy() if image.shape[2] == 3 else image
-    photo = torch.from_numpy(rgb).permute(2, 0, 1)
-    result = dense_crf_inference(photo[None], probabilities[None], **CRF)[0]
+    tensor = torch.from_numpy(rgb).permute(2, 0, 1)
+    result = dense_crf_inference(tensor[None], probabilities[None], **CRF)[0]
     assert (result - probabilities).abs().max() > 0.1, "the test needs a refinement"
     return result
 
@@ -104,9 +104,9 @@ def check_prediction(sample, expected: Tensor) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_refines_by_the_photo_as_it_was_loaded(config):
+def test_refines_by_the_image_as_it_was_loaded(config):
     plain, refining = build_pair(config)
-    images = photos((20, 28), (20, 28), bands=config["backbone"]["in_channels"])
+    images = random_images((20, 28), (20, 28), bands=config["backbone"]["in_channels"])
     batch = batch_for(plain, images)
     logits = infer(plain, batch)
     for i, sample in enumerate(predict(refining, batch)):
@@ -116,7 +116,7 @@ def test_refines_by_the_photo_as_it_was_loaded(config):
 def test_padding_takes_no_part():
     config = segmentor_config(**IMAGENET, test_cfg=dict(size_divisor=32))
     plain, refining = build_pair(config)
-    images = photos((20, 28), (20, 28))
+    images = random_images((20, 28), (20, 28))
     batch = batch_for(plain, images)
     assert batch["inputs"].shape[2:] == (32, 32)
     logits = infer(plain, batch)[..., :20, :28]
@@ -126,7 +126,7 @@ def test_padding_takes_no_part():
 
 def test_every_image_has_its_own_padding():
     plain, refining = build_pair(segmentor_config(**IMAGENET))
-    images = photos((24, 24), (16, 17))
+    images = random_images((24, 24), (16, 17))
     single = [batch_for(plain, [image]) for image in images]
     padding = (3, 4, 2, 6)  # left, right, top, bottom
     batch = dict(
@@ -144,7 +144,7 @@ def test_every_image_has_its_own_padding():
 
 def test_the_refined_logits_are_scaled_to_the_original_size():
     plain, refining = build_pair(segmentor_config(**IMAGENET))
-    (image,) = photos((16, 20))
+    (image,) = random_images((16, 20))
     batch = batch_for(plain, [image])
     batch["data_samples"][0].set_metainfo(dict(ori_shape=(32, 40)))
     probabilities = refined(image, infer(plain, batch)[0].softmax(0))
@@ -164,7 +164,7 @@ def test_one_channel_is_the_foreground_of_two():
         loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=True),
     )
     plain, refining = build_pair(config)
-    (image,) = photos((20, 28))
+    (image,) = random_images((20, 28))
     batch = batch_for(plain, [image])
     foreground = infer(plain, batch)[0, 0].sigmoid()
     expected = refined(image, torch.stack([1 - foreground, foreground]))
@@ -174,9 +174,9 @@ def test_one_channel_is_the_foreground_of_two():
     assert torch.equal(sample.pred_sem_seg.data[0] == 1, expected[1] > 0.5)
 
 
-def test_images_without_data_samples_are_all_photo():
+def test_images_without_data_samples_are_all_image():
     plain, refining = build_pair(segmentor_config(**IMAGENET))
-    (image,) = photos((20, 28))
+    (image,) = random_images((20, 28))
     batch = batch_for(plain, [image])
     expected = refined(image, infer(plain, batch)[0].softmax(0))
     with torch.no_grad():
@@ -186,13 +186,13 @@ def test_images_without_data_samples_are_all_photo():
 
 def test_no_class_is_beyond_scaling():
     _, refining = build_pair(segmentor_config(**IMAGENET), gaussian_weight=1000.0)
-    batch = batch_for(refining, photos((16, 20)))
+    batch = batch_for(refining, random_images((16, 20)))
     assert infer(refining, batch).isfinite().all()
 
 
 def test_logits_of_half_precision_are_refined_in_float32():
     plain, refining = build_pair(segmentor_config(**IMAGENET))
-    (image,) = photos((20, 28))
+    (image,) = random_images((20, 28))
     batch = batch_for(plain, [image])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = infer(plain, batch)
@@ -204,7 +204,7 @@ def test_logits_of_half_precision_are_refined_in_float32():
 
 def test_trains_as_the_plain_segmentor_does():
     plain, refining = build_pair(segmentor_config(losses=[], **IMAGENET))
-    batch = packed_batch(photos((16, 24)))
+    batch = packed_batch(random_images((16, 24)))
     assert losses_of(plain, batch) == losses_of(refining, batch)
     assert list(plain.state_dict()) == list(refining.state_dict())
 
@@ -222,7 +222,7 @@ def test_the_parameters_may_be_left_out():
         (dict(bilateral_sigma_rgb=0), ValueError, "bilateral_sigma_rgb must be positive"),
     ],
 )
-def test_mistakes_in_the_parameters_are_told_when_the_network_is_built(parameters, error, message):
+def test_wrong_parameters_are_reported_when_the_network_is_built(parameters, error, message):
     with pytest.raises(error, match=message):
         build(segmentor_config() | dict(type="DenseCRFEncoderDecoder", dense_crf=parameters))
 
@@ -236,6 +236,6 @@ def test_a_head_without_logits_of_classes_is_refused():
 
 def test_images_from_zero_to_one_are_refused():
     model = build(segmentor_config() | dict(type="DenseCRFEncoderDecoder"))
-    batch = batch_for(model, [image / np.float32(255) for image in photos((16, 24))])
+    batch = batch_for(model, [image / np.float32(255) for image in random_images((16, 24))])
     with pytest.raises(ValueError, match="grey levels from 0 to 255"):
         predict(model, batch)

@@ -12,10 +12,10 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 
 SIZE = (20, 30)  # height, width
-ID = "my photo.v1"
+ID = "my image.v1"
 LINE = [[2.5, 3.5], [12.5, 3.5]]
 POINT = [20.5, 10.5]
 AREA = [[15, 14], [25, 14], [25, 17], [15, 17]]
@@ -371,7 +371,7 @@ def scribbles4all(kind: str, root: Path) -> tuple[Conversion, dict[int, str]]:
         drawn[19] = 4  # static, which its evaluation leaves out
     save(root / "drawn" / label, in_three_channels(drawn))
     (root / "drawn" / label).with_suffix(".h5").touch()
-    write_photo(root / "images" / image, SIZE)
+    write_image(root / "images" / image, SIZE)
     names = {
         "s4Pascal": {0: "background", 1: "dog"},
         "s4Cityscapes": {0: "road", 1: "bicycle"},

@@ -28,7 +28,7 @@ XML = """<annotation><filename>x.jpg</filename>
 </annotation>"""
 
 
-def photo(path: Path, size: tuple[int, int] = SIZE) -> None:
+def write_image(path: Path, size: tuple[int, int] = SIZE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(list(path.stem.encode())).integers(0, 256, (*size, 3))
     Image.fromarray(pixels.astype(np.uint8)).save(path)
@@ -48,14 +48,14 @@ def mask(label: int) -> np.ndarray:
 
 @pytest.fixture
 def sources(tmp_path) -> Path:
-    """VOCdevkit with masks of its own photos, SBD's masks of all, ScribbleSup's XML files."""
+    """VOCdevkit with masks of its own images, SBD's masks of all, ScribbleSup's XML files."""
     voc = tmp_path / "VOCdevkit" / "VOC2012"
     lists = voc / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("\n".join(TRAIN))
     (lists / "val.txt").write_text("\n".join(VAL) + "\n")
     for name in (*TRAIN, *SBD, *VAL, "2009_000005"):  # the last is not for segmentation
-        photo(voc / "JPEGImages" / f"{name}.jpg")
+        write_image(voc / "JPEGImages" / f"{name}.jpg")
     for name in (*TRAIN, *VAL):
         grey(voc / "SegmentationClass" / f"{name}.png", mask(10))
     for name in (*TRAIN, *SBD, *VAL):
@@ -194,7 +194,7 @@ def test_counts_are_held_to_those_of_the_full_data_set(sources, capsys):
     assert "Converting" not in capsys.readouterr().out
 
 
-def test_tells_of_every_missing_source_where_it_is_to_be_had(tmp_path):
+def test_says_where_to_get_each_missing_source(tmp_path):
     with pytest.raises(SystemExit) as stop:
         pascal_scribble.main(["--out", str(tmp_path / "out"), "--voc", str(tmp_path / "voc.tar")])
     message = str(stop.value)
@@ -205,13 +205,13 @@ def test_tells_of_every_missing_source_where_it_is_to_be_had(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def broken_photo(root: Path) -> None:
+def broken_image(root: Path) -> None:
     path = root / "VOCdevkit/VOC2012/JPEGImages" / f"{SBD[0]}.jpg"
     path.write_bytes(path.read_bytes()[:-200])
 
 
 def other_size(root: Path) -> None:
-    photo(root / "VOCdevkit/VOC2012/JPEGImages" / f"{SBD[0]}.jpg", (32, 24))
+    write_image(root / "VOCdevkit/VOC2012/JPEGImages" / f"{SBD[0]}.jpg", (32, 24))
 
 
 def strange_label(root: Path) -> None:
@@ -219,7 +219,7 @@ def strange_label(root: Path) -> None:
 
 
 def coloured_mask(root: Path) -> None:
-    photo(root / "SegmentationClassAug" / f"{SBD[0]}.png")
+    write_image(root / "SegmentationClassAug" / f"{SBD[0]}.png")
 
 
 def broken_mat(root: Path) -> None:
@@ -261,10 +261,10 @@ def mat_of_colours(root: Path) -> None:
 @pytest.mark.parametrize(
     "damage, words",
     [
-        (broken_photo, "2008_000003.jpg is unreadable"),
-        (other_size, "the mask has (24, 32) pixels, the photo (32, 24)"),
+        (broken_image, "2008_000003.jpg is unreadable"),
+        (other_size, "the mask has (24, 32) pixels, the image (32, 24)"),
         (strange_label, "the mask has the labels [77]"),
-        (broken_mat, "2008_000003.mat is no mask of SBD"),
+        (broken_mat, "2008_000003.mat is not a mask of SBD"),
         (coloured_mask, "has the channels RGB"),
         (change_xml("cow", "unicorn"), "unknown class 'unicorn'"),
         (change_xml("</annotation>", ""), "the XML is broken"),
@@ -272,12 +272,12 @@ def mat_of_colours(root: Path) -> None:
         (change_xml("<X>4</X>", "<X>four</X>"), "'four' for X, not a number"),
         (png_too_large, "2008_000003.png is unreadable: DecompressionBombError"),
         (mask_of_16_bits, "label 300, where labels are whole numbers from 0 to 255"),
-        (mat_of_colours, "2008_000003.mat is no mask of SBD"),
+        (mat_of_colours, "2008_000003.mat is not a mask of SBD"),
         (change_xml("<annotation>", '<?xml version="1.0" encoding="no-such"?><annotation>'), "XML"),
         (change_xml("<X>4</X>", "<X>inf</X>"), "'inf' for X, not a number"),
         (change_xml("<X>4</X>", "<X>1e999</X>"), "'1e999' for X, not a number"),
-        (change_xml("<width>32", "<width>-32"), "the size (24, -32) (height, width), of no photo"),
-        (change_xml("<width>32", "<width>32000000000"), "of no photo"),
+        (change_xml("<width>32", "<width>-32"), "the size (24, -32) (height, width), which no"),
+        (change_xml("<width>32", "<width>32000000000"), "which no image has"),
         (change_xml("<height>24", "<height>25"), "the scribble has (25, 32) pixels"),
         (change_xml("<polygon><tag>cow", "<polygon></polygon><polygon><tag>cow"), "class ''"),
     ],
@@ -286,7 +286,7 @@ def mat_of_colours(root: Path) -> None:
 def test_every_file_is_checked(sources, damage, words):
     damage(sources)
     message = refused(sources, "--partial")
-    assert message.startswith("1 photos cannot be used, nothing was kept:\n  2008_000003: ")
+    assert message.startswith("1 images cannot be used, nothing was kept:\n  2008_000003: ")
     assert words in message
 
 
@@ -366,13 +366,13 @@ def test_links_in_a_circle_and_pipes_end(sources):
 def test_a_source_that_is_a_pipe_is_refused(sources):
     os.mkfifo(sources / "pipe")
     assert "--voc: " in (message := refused(sources, voc="pipe"))
-    assert "pipe is no file and no folder" in message
+    assert "pipe is neither a file nor a folder" in message
 
 
 def test_a_folder_behind_a_link_is_read(sources):
-    photos = sources / "VOCdevkit" / "VOC2012" / "JPEGImages"
-    photos.rename(sources / "disk")
-    photos.symlink_to(sources / "disk")
+    images = sources / "VOCdevkit" / "VOC2012" / "JPEGImages"
+    images.rename(sources / "disk")
+    images.symlink_to(sources / "disk")
     assert len(PascalScribbleDataset(convert(sources, "--partial"))) == 3
 
 
@@ -390,10 +390,10 @@ def test_a_tar_with_a_damaged_header_is_not_taken_for_a_shorter_one(sources, cut
     assert f"voc.tar is damaged at byte {half}" in message
 
 
-def test_sources_without_a_photo_in_common_are_told(sources):
+def test_sources_without_an_image_in_common_are_reported(sources):
     shutil.rmtree(sources / "xml")
     (sources / "xml").mkdir()
-    assert "no photo in common" in refused(sources, "--partial")
+    assert "no image in common" in refused(sources, "--partial")
 
 
 @pytest.mark.parametrize("out", ["out", "out/below"])
@@ -406,7 +406,7 @@ def test_a_result_on_a_disk_that_is_not_there_is_refused_at_the_start(sources, o
     assert "Converting" not in shown.out
 
 
-def test_a_tar_that_broke_off_is_told(sources):
+def test_a_tar_that_broke_off_is_reported(sources):
     with tarfile.open(sources / "voc.tgz", "w:gz") as tar:
         tar.add(sources / "VOCdevkit", "VOCdevkit")
     whole = (sources / "voc.tgz").read_bytes()
@@ -414,7 +414,7 @@ def test_a_tar_that_broke_off_is_told(sources):
     assert "end-of-stream" in refused(sources, voc="voc.tgz")
 
 
-def test_a_tar_that_is_none_is_told(sources):
+def test_a_file_that_is_not_a_tar_is_reported(sources):
     (sources / "voc.tar").write_bytes(b"no tar")
     assert "not be opened" in refused(sources, voc="voc.tar")
 

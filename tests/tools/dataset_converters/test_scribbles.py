@@ -44,7 +44,7 @@ from tests.tools.dataset_converters.exports import (
     shape,
     write,
 )
-from tests.tools.network import write_photo
+from tests.tools.network import write_image
 from tools.dataset_converters import scribbles
 
 
@@ -52,7 +52,7 @@ from tools.dataset_converters import scribbles
 def images(tmp_path) -> Path:
     """Two images, of which one is annotated."""
     for name in (f"{ID}.jpg", "other.tif"):
-        write_photo(tmp_path / "images" / name, SIZE)
+        write_image(tmp_path / "images" / name, SIZE)
     return tmp_path / "images"
 
 
@@ -85,14 +85,14 @@ def train_on(out: Path, num_classes: int) -> None:
 def check(out: Path, expected: np.ndarray, palette: list | None = None) -> None:
     """See that ScribbleDataset reads the one image with the labels expected."""
     classes = str(out / "classes.txt")
-    photos = ScribbleDataset(
+    images = ScribbleDataset(
         out,
         metainfo=dict(classes=classes),
         ann_file="train.txt",
         pipeline=[dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations")],
     )
-    assert list(photos.metainfo["classes"]) == CLASSES
-    (item,) = photos
+    assert list(images.metainfo["classes"]) == CLASSES
+    (item,) = images
     assert np.array_equal(item["gt_seg_map"], expected)
     assert Path(item["img_path"]).stem == Path(item["seg_map_path"]).stem
     with Image.open(item["seg_map_path"]) as image:
@@ -129,7 +129,7 @@ def test_scribbles_for_all_are_converted_and_trained_on(tmp_path, kind):
     train_on(out, len(classes))
 
 
-def test_scribbles_for_all_that_are_not_theirs_are_told(tmp_path):
+def test_scribbles_for_all_that_are_not_theirs_are_reported(tmp_path):
     _, path, _ = scribbles4all("s4Pascal", tmp_path)[0]
     save(path / "2007_000033.png", in_three_channels(np.full(SIZE, 21)))
     save(path / "2007_000039.png", in_colours(ALL))
@@ -137,7 +137,7 @@ def test_scribbles_for_all_that_are_not_theirs_are_told(tmp_path):
     with pytest.raises(SystemExit) as stop:
         convert("scribbles4all", path)
     for part in (
-        "000033.png: label 21, which is none",
+        "000033.png: label 21, which the data set does not have",
         "000039.png: it holds colours",
         "other.png: it is not named as the first",
     ):
@@ -147,13 +147,13 @@ def test_scribbles_for_all_that_are_not_theirs_are_told(tmp_path):
         convert("scribbles4all", tmp_path / "neither")
 
 
-def test_strokes_whose_images_nothing_tells(tmp_path, images):
+def test_strokes_whose_images_are_not_known(tmp_path, images):
     form, path, _ = export_brush(tmp_path)
     (path / "project.json").write_text("[]")
     with pytest.raises(SystemExit, match="task 1: the JSON beside it has no task 1"):
         convert(form, path, "--classes", *CLASSES)
     (path / "project.json").unlink()
-    with pytest.raises(SystemExit, match="does not tell which task is of which image: put the pro"):
+    with pytest.raises(SystemExit, match="does not say which image each task is of: put the pro"):
         convert(form, path)
     save(path / "mask.png", in_colours(ALL))
     with pytest.raises(SystemExit, match=r"mask\.png is not named as Label Studio names"):
@@ -204,13 +204,13 @@ def test_other_shapes_of_labelme(tmp_path, images):
     assert (labels[disc] == 1).all()
 
 
-def test_a_mask_that_no_image_could_have_is_told(tmp_path, images):
+def test_a_mask_that_no_image_could_have_is_reported(tmp_path, images):
     """It would take 10 GB."""
     drawn = coco([10**10])
     drawn["images"][0] |= dict(height=10**5, width=10**5)
     drawn["annotations"][3]["segmentation"]["size"] = [10**5, 10**5]
     write(tmp_path / "coco.json", drawn)
-    with pytest.raises(SystemExit, match="a mask is 100000x100000, which is no image"):
+    with pytest.raises(SystemExit, match="a mask is 100000x100000, which no image is"):
         convert("coco", tmp_path / "coco.json")
 
 
@@ -219,7 +219,7 @@ def test_runs_of_coco_are_unpacked_as_they_were_packed():
     assert unpacked(packed(counts)) == counts
 
 
-def test_a_colour_that_the_palette_lacks_is_told_with_its_place(tmp_path, images):
+def test_a_colour_that_the_palette_lacks_is_reported_with_its_place(tmp_path, images):
     drawn = in_colours(ALL)
     drawn[7, 11] = 1, 2, 3
     save(tmp_path / "drawn" / f"{ID}.png", drawn)
@@ -229,7 +229,7 @@ def test_a_colour_that_the_palette_lacks_is_told_with_its_place(tmp_path, images
         convert("colours", tmp_path / "drawn", "--palette", palette)
 
 
-def test_volumes_that_cannot_be_whole_are_told(tmp_path):
+def test_volumes_that_cannot_be_whole_are_reported(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "drawn").mkdir()
     volume = nibabel.Nifti1Image(np.zeros((64, 64, 8), np.uint8), np.eye(4))
@@ -254,7 +254,7 @@ def test_a_library_that_lacks_is_named(tmp_path, monkeypatch):
         convert("volume", tmp_path / "a.h5", "--classes", "a", "--images", tmp_path)
 
 
-def test_all_that_is_wrong_is_told_and_nothing_is_kept(tmp_path, images, capsys):
+def test_all_that_is_wrong_is_reported_and_nothing_is_kept(tmp_path, images, capsys):
     good = labelme(shape("ground", "line", LINE))
     write(tmp_path / "json" / "good.json", good)
     write(tmp_path / "json" / "again.json", good)
@@ -266,7 +266,7 @@ def test_all_that_is_wrong_is_told_and_nothing_is_kept(tmp_path, images, capsys)
         "good.json: .*again.json is of an image of the same name",
         "absent.json: .*images holds no image nowhere.jpg",
         r"size.json: it was drawn on \(20, 31\), but its image has \(20, 30\)",
-        "broken.json: no JSON",
+        "broken.json: not JSON",
         "kind.json: a shape of 'leaf' is a cuboid",
     )
     for options, end in (([], "nothing was kept"), (["--dry-run"], "cannot be used")):
@@ -297,7 +297,7 @@ def test_a_dry_run_counts_and_a_second_run_does_nothing(tmp_path, images, capsys
 
 def test_an_image_is_the_one_of_its_path_before_others_of_its_name(tmp_path):
     for name in ("a.png", "sub/a.png", "x/b.png", "y/b.png"):
-        write_photo(tmp_path / "images" / name, SIZE)
+        write_image(tmp_path / "images" / name, SIZE)
     drawn = labelme(shape("ground", "points", [[3, 4], [29.9, 19.9], [-5, 99]]))
     write(tmp_path / "json" / "a.json", drawn | dict(imagePath="a.png"))
     write(tmp_path / "json" / "b.json", drawn | dict(imagePath="b.png"))
@@ -334,7 +334,7 @@ def exported(kind: str) -> object:
 
 
 @pytest.mark.parametrize("kind", ["labelme", "coco", "label-studio"])
-def test_documents_that_hold_something_else_are_told_without_a_traceback(tmp_path, images, kind):
+def test_documents_of_something_else_are_reported_without_a_traceback(tmp_path, images, kind):
     junk = (None, "x", -1, 2**40, 1e300, float("nan"), [], {}, [None], True)
     random = np.random.default_rng(0)
     for _ in range(60):
@@ -352,7 +352,7 @@ def test_documents_that_hold_something_else_are_told_without_a_traceback(tmp_pat
 
 def test_every_nth_image_is_to_validate_on(tmp_path):
     for i in range(5):
-        write_photo(tmp_path / "images" / f"{i}.png", SIZE)
+        write_image(tmp_path / "images" / f"{i}.png", SIZE)
         drawn = labelme(shape("ground", "line", LINE)) | dict(imagePath=f"{i}.png")
         write(tmp_path / "json" / f"{i}.json", drawn)
     out = convert("labelme", tmp_path / "json", "--val-every", 2)

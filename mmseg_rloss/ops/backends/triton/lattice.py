@@ -6,8 +6,9 @@ a hash table; every sum over pixels or points has a value that does not depend o
 
 A lattice is built ahead: ``build`` launches the search and returns. The number of points, without
 which no memory for them can be had, comes to the host while it goes on, and the first filtering
-waits for nothing but that. The table has room for as many points as photos have, which fits into
-the second-level cache; where more turn up, the lattice is built again with room for any number.
+waits for nothing but that. The table has room for as many points as natural images have, which
+fits into the second-level cache; where more turn up, the lattice is built again with room for any
+number.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _PACKED_BLOCKS = 4
 _STRIP_LENGTH = 32
 _MAX_CHANNELS = 32
 
-# Room for lattice points at first: photos have 0.05 to 0.2 per pixel, noise 0.5. A search that
-# visits more slots than _MAX_PROBES has met a table that is too full.
+# Room for lattice points at first: natural images have 0.05 to 0.2 per pixel, noise 0.5. A
+# search that visits more slots than _MAX_PROBES has met a table that is too full.
 _MIN_POINTS = 1 << 12
 _POINTS_PER_PIXEL = 0.5
 _MAX_PROBES = 128

@@ -24,7 +24,7 @@ BELOW_ALL = tl.constexpr(float("-inf"))
 def insert_kernel(
     planes,  # (N, C, P) float32, in rows of `width`
     bandwidth,
-    position_bandwidth,  # None where the position is no feature
+    position_bandwidth,  # None where the position is not a feature
     width,
     table,  # (capacity,) int64, EMPTY
     point_of_slot,  # (capacity,) int32, EMPTY: which lattice point a slot's key is

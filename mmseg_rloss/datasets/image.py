@@ -1,4 +1,4 @@
-"""Photos as the network gets them: one reader for the data set, the tools and the pictures."""
+"""Images as the network gets them: one reader for the data set, the tools and the pictures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import ExifTags, Image
 UPRIGHT = 1  # the value of EXIF's orientation
 
 
-def read_photo(path: str | Path) -> np.ndarray:
-    """Read a photo as MMSeg's LoadImageFromFile does: upright, 16 bits a channel scaled to 8.
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as MMSeg's LoadImageFromFile does: upright, 16 bits a channel scaled to 8.
 
     Args:
         path (str | Path): the file.
@@ -23,7 +23,7 @@ def read_photo(path: str | Path) -> np.ndarray:
         np.ndarray: uint8 of shape (H, W, 3), RGB.
 
     Raises:
-        OSError: the file is missing, broke off, or is no photo.
+        OSError: the file is missing, broke off, or is not an image.
     """
     return np.ascontiguousarray(_load(path, LoadImageFromFile())[..., ::-1])
 
@@ -33,14 +33,14 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", errors="replace")
 
 
-def photo_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:
-    """Height and width of a photo as the loader of a pipeline makes it; most headers tell them.
+def image_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:
+    """Height and width of an image as a pipeline's loader makes it, by the header if that will do.
 
     Raises:
-        OSError: as :func:`read_photo`.
+        OSError: as :func:`read_image`.
     """
     _check_whole(path)
-    # Pillow tells another size of a turned photo, and cannot open all that OpenCV can.
+    # Pillow gives another size for a turned image, and cannot open all that OpenCV can.
     with contextlib.suppress(Exception), Image.open(path) as image:
         if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
             return image.height, image.width
@@ -62,16 +62,16 @@ def _check_whole(path: str | Path) -> None:
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse what is no file: to open a pipe would wait for ever.
+    """Refuse what is not a file: opening a pipe would wait for ever.
 
     Raises:
         FileNotFoundError: nothing is there.
-        OSError: it is something else than a file.
+        OSError: it is something other than a file.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: missing (No such file or directory)")
     if not Path(path).is_file():
-        raise OSError(f"{path}: no file, but a folder, a pipe or a device")
+        raise OSError(f"{path}: not a file, but a folder, a pipe or a device")
 
 
 def ends_early(path: str | Path) -> bool:
