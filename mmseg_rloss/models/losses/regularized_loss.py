@@ -201,6 +201,17 @@ class RegularizedLoss(nn.Module):
             )
 
 
+def losses_by_name(module: nn.Module) -> dict[str, RegularizedLoss]:
+    """Every RegularizedLoss of a module, by its name in ``named_modules``."""
+    modules = module.named_modules()
+    return {name: loss for name, loss in modules if isinstance(loss, RegularizedLoss)}
+
+
+def type_names(losses: dict[str, RegularizedLoss]) -> str:
+    """The types of losses as a message names them: ``DenseCRFLoss or KernelCutLoss``."""
+    return " or ".join(sorted({type(loss).__name__ for loss in losses.values()}))
+
+
 def is_unlabelled(seg_label: Tensor, ignore_index: int | None) -> Tensor:
     """Which labels stand for none, as MMSegmentation's cross entropy takes its ignore_index."""
     return seg_label == (-100 if ignore_index is None else ignore_index)
