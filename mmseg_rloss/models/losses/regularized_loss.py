@@ -35,6 +35,11 @@ or, in a training loop of your own, before it starts
 and compute the losses by calling the model: model(inputs, data_samples, mode='loss')."""
 
 
+def of_layer(name: str) -> property:
+    """A parameter of a loss that its layer holds, to be read."""
+    return property(lambda loss: getattr(loss.layer, name))
+
+
 class RegularizedLoss(nn.Module):
     """An energy of the probabilities of all pixels, given the images.
 
@@ -51,6 +56,10 @@ class RegularizedLoss(nn.Module):
     Raises:
         TypeError: ``loss_name`` is no string.
     """
+
+    sigma_rgb = of_layer("sigma_rgb")
+    sigma_xy = of_layer("sigma_xy")  # of a LatticeLayer
+    scale_factor = of_layer("scale_factor")
 
     def __init__(self, layer: EnergyLayer, loss_name: str) -> None:
         super().__init__()

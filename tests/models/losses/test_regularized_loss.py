@@ -1,5 +1,7 @@
 """Every loss that MMSegmentation builds by name, against the function it stands for."""
 
+import inspect
+
 import pytest
 import torch
 from mmseg.registry import MODELS
@@ -75,6 +77,20 @@ def test_defaults(kind):
 def test_name_in_the_log(kind):
     assert MODELS.build(dict(type=kind)).loss_name == f"loss_{ENERGIES[kind].name}"
     assert MODELS.build(dict(type=kind, loss_name="loss_far")).loss_name == "loss_far"
+
+
+def test_a_loss_shows_the_parameters_of_its_layer_under_their_names(config):
+    loss = MODELS.build(config | dict(loss_weight=3.0))
+    names = set(inspect.signature(type(loss.layer)).parameters) - {"weight", "value_range"}
+    assert {"sigma_rgb", "scale_factor"} <= names
+    for name in names:
+        assert getattr(loss, name) == getattr(loss.layer, name)
+        with pytest.raises(AttributeError):
+            setattr(loss, name, 7.0)
+    assert loss.sigma_rgb == PARAMETERS["sigma_rgb"]
+    assert hasattr(loss, "sigma_xy") == ("sigma_xy" in names)
+    loss.loss_weight = 5.0
+    assert loss.loss_weight == loss.layer.weight == 5
 
 
 def test_the_relaxation_can_be_chosen(batch):
