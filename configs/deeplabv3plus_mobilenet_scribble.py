@@ -30,6 +30,13 @@ regularized_losses = {
         self_label=dict(type="SelfLabelLoss", loss_weight=1 / batch_size, sigma_rgb=10),
     ).items()
 }
+regularized_losses["neighbour_potts"] = dict(  # has no sigma_xy
+    type="NeighbourPottsLoss",
+    loss_weight=1 / batch_size,
+    sigma_rgb=10,
+    scale_factor=0.5,
+    loss_name="loss_neighbour_potts",
+)
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(strides=(1, 2, 2, 2, 1, 1, 1), dilations=(1, 1, 1, 1, 1, 1, 2)),

@@ -23,6 +23,13 @@ regularized_losses = {
         self_label=dict(type="SelfLabelLoss", loss_weight=1.0, sigma_rgb=10, sigma_xy=40),
     ).items()
 }
+regularized_losses["neighbour_potts"] = dict(  # has no sigma_xy
+    type="NeighbourPottsLoss",
+    loss_weight=1.0,
+    sigma_rgb=10,
+    scale_factor=0.5,
+    loss_name="loss_neighbour_potts",
+)
 warmup_iters = 200  # by cross entropy alone
 custom_hooks = [
     dict(type="ProvideImagesHook"),

@@ -15,11 +15,29 @@ custom_hooks = [dict(type="ProvideImagesHook")]
 
 crop_size = (512, 512)
 cross_entropy = dict(type="CrossEntropyLoss", avg_non_ignore=True)
-self_label = dict(type="SelfLabelLoss", sigma_rgb=10, sigma_xy=100, scale_factor=0.5)
+# `--losses NAME ...` of tools/compare_losses.py and tools/visualize_densecrf.py takes any of them.
+regularized_losses = {
+    name: dict(sigma_rgb=15, sigma_xy=100, scale_factor=0.5, loss_name=f"loss_{name}") | loss
+    for name, loss in dict(
+        densecrf=dict(type="DenseCRFLoss", loss_weight=1.8e-8),
+        normalized=dict(type="DenseCRFLoss", loss_weight=1.5, normalize=True),
+        dense_energy=dict(type="DenseEnergyLoss", loss_weight=1.8e-8),
+        normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
+        kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
+        self_label=dict(type="SelfLabelLoss", loss_weight=1.0, sigma_rgb=10),
+    ).items()
+}
+regularized_losses["neighbour_potts"] = dict(  # has no sigma_xy
+    type="NeighbourPottsLoss",
+    loss_weight=1.0,
+    sigma_rgb=10,
+    scale_factor=0.5,
+    loss_name="loss_neighbour_potts",
+)
 model = dict(
     pretrained={{_base_.checkpoint}},
     backbone=dict(init_cfg=None),
-    decode_head=dict(num_classes=21, loss_decode=[self_label, cross_entropy]),
+    decode_head=dict(num_classes=21, loss_decode=[regularized_losses["self_label"], cross_entropy]),
 )
 
 dataset_type = "PascalScribbleDataset"

@@ -1,7 +1,5 @@
 """Every number, count and flag of every public callable: what is wrong is refused by its name."""
 
-import inspect
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,7 @@ from mmseg.registry import HOOKS, MODELS
 from mmseg_rloss import ops, provide_images
 from tests.engine.segmentors import build_segmentor, segmentor_config
 from tests.ops.affinities import random_case
+from tests.ops.energies import ENERGIES
 
 NOT_NUMBERS = ["2e-9", "fast", True, [1.0], {}, torch.ones(1), np.ones(()), 1j]
 NOT_FINITE = [float("nan"), float("inf"), -float("inf"), 10**400, torch.tensor(torch.nan)]
@@ -18,6 +17,7 @@ POSITIVE = [None, *NOT_NUMBERS, *NOT_FINITE, 0, -1.0]
 FRACTION = [*POSITIVE, 1.5, torch.tensor(2)]
 FINITE = [None, *NOT_NUMBERS, *NOT_FINITE]
 NOT_NEGATIVE = [*FINITE, -1.0]
+SHARE = [*NOT_NEGATIVE, 1.5, torch.tensor(2)]
 COUNT = ["3", None, True, 2.5, float("nan"), -1, 1 << 31, 10**400, torch.tensor(2.0), np.ones(1)]
 FLAG = ["False", "no", 0, 1, None, 1.0, [], torch.tensor(True)]
 RANGE = ["0-255", "None", 255, True, (0,), (0, 1, 2), (1, 0), (3, 3), ("0", "255"), (0, None)]
@@ -27,9 +27,10 @@ TAGS = ["cat", [[True] * 3] * 2, torch.ones(2, 3), torch.ones(2, 4, dtype=torch.
 
 ENERGY = dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, scale_factor=FRACTION)
 NEIGHBOURS = dict(sigma_rgb=POSITIVE, scale_factor=FRACTION)
-POTTS = NEIGHBOURS | dict(relaxation=[None, 3, True, ["quadratic"], "Quadratic", ""])
-LOSS = ENERGY | dict(loss_weight=FINITE, loss_name=NAME)
 IMAGES = dict(value_range=RANGE)
+# What single energies have besides: by its name, or else by its type.
+OPTIONS = dict(densecrf_weight=POSITIVE, class_balance=SHARE, relaxation=[*NAME, "Quadratic", ""])
+OF_TYPE = dict(bool=FLAG, float=FINITE, int=COUNT, str=NAME)
 
 
 def build(name):
@@ -37,26 +38,20 @@ def build(name):
     return lambda **arguments: registry.build(dict(type=name) | arguments)
 
 
-def with_maps(function):
-    """A function of an image and its segmentation, on small ones."""
+GIVEN = dict(weight=1.0, sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
+
+
+def function(energy):
+    """The function of an energy, on small maps."""
     case = random_case()
-    image, segmentation, region = case.maps
-    maps = [image, segmentation, region, case.label][: 4 if takes_labels(function) else 3]
-    given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
-    if "potts" in str(function):
-        del given["sigma_xy"]
-    return lambda **arguments: function(*maps, **given | arguments)
+    maps = [*case.maps, *([case.label] if energy.layer.takes_labels else [])]
+    given = energy.parameters(**GIVEN)
+    del given["weight"]
+    return lambda **arguments: energy.function(*maps, **given | arguments)
 
 
-def takes_labels(function):
-    return "seg_label" in inspect.signature(function).parameters
-
-
-def layer(kind):
-    given = dict(weight=1.0, sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
-    if kind is ops.NeighbourPottsLoss:
-        del given["sigma_xy"]
-    return lambda **arguments: kind(**given | arguments)
+def layer(energy):
+    return lambda **arguments: energy.layer(**energy.parameters(**GIVEN) | arguments)
 
 
 def refine(**arguments):
@@ -109,41 +104,6 @@ INFERENCE = dict(
     gaussian_sigma_xy=POSITIVE,
 )
 CALLABLES = {
-    "DenseCRFLoss": (build("DenseCRFLoss"), LOSS | dict(normalize=FLAG)),
-    "DenseEnergyLoss": (build("DenseEnergyLoss"), LOSS),
-    "NormalizedCutLoss": (build("NormalizedCutLoss"), LOSS),
-    "KernelCutLoss": (build("KernelCutLoss"), LOSS | dict(densecrf_weight=POSITIVE)),
-    "NeighbourPottsLoss": (
-        build("NeighbourPottsLoss"),
-        POTTS | dict(loss_weight=FINITE, loss_name=NAME),
-    ),
-    "the layer DenseCRFLoss": (
-        layer(ops.DenseCRFLoss),
-        ENERGY | IMAGES | dict(weight=FINITE, normalize=FLAG),
-    ),
-    "the layer DenseEnergyLoss": (layer(ops.DenseEnergyLoss), ENERGY | IMAGES),
-    "the layer NormalizedCutLoss": (layer(ops.NormalizedCutLoss), ENERGY | IMAGES),
-    "the layer KernelCutLoss": (
-        layer(ops.KernelCutLoss),
-        ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
-    ),
-    "the layer NeighbourPottsLoss": (
-        layer(ops.NeighbourPottsLoss),
-        POTTS | IMAGES | dict(weight=FINITE),
-    ),
-    "densecrf_loss": (with_maps(ops.densecrf_loss), ENERGY | IMAGES | dict(normalize=FLAG)),
-    "dense_energy_loss": (with_maps(ops.dense_energy_loss), ENERGY | IMAGES),
-    "normalized_cut_loss": (with_maps(ops.normalized_cut_loss), ENERGY | IMAGES),
-    "kernel_cut_loss": (
-        with_maps(ops.kernel_cut_loss),
-        ENERGY | IMAGES | dict(densecrf_weight=POSITIVE),
-    ),
-    "self_label_loss": (
-        with_maps(ops.self_label_loss),
-        ENERGY | IMAGES | dict(class_balance=[*NOT_NEGATIVE, 1.5], image_tags=TAGS),
-    ),
-    "soft_labels": (with_maps(ops.soft_labels), ENERGY | IMAGES | dict(image_tags=TAGS)),
-    "neighbour_potts_loss": (with_maps(ops.neighbour_potts_loss), POTTS | IMAGES),
     "bilateral_filter": (
         filter_by_image,
         dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, symmetric=FLAG),
@@ -178,6 +138,19 @@ CALLABLES = {
         dict(interval=[*COUNT, 0]),
     ),
 }
+for name, energy in ENERGIES.items():
+    parameters = energy.parameters(**ENERGY)
+    parameters |= {option: OPTIONS.get(option, OF_TYPE[t]) for option, t in energy.options.items()}
+    CALLABLES |= {
+        name: (build(name), parameters | dict(loss_weight=FINITE, loss_name=NAME)),
+        f"the layer {name}": (layer(energy), parameters | IMAGES | dict(weight=FINITE)),
+        energy.function.__name__: (function(energy), parameters | IMAGES),
+    }
+CALLABLES["self_label_loss"][1]["image_tags"] = TAGS
+CALLABLES["soft_labels"] = (
+    function(ENERGIES["SelfLabelLoss"]._replace(function=ops.soft_labels)),
+    ENERGY | IMAGES | dict(image_tags=TAGS),
+)
 CASES = [(name, argument) for name, (_, bad) in CALLABLES.items() for argument in bad]
 
 
@@ -206,7 +179,7 @@ def of_every_kind(value):
 @pytest.mark.parametrize("name, argument", CASES)
 def test_numbers_of_numpy_and_torch_are_numbers(name, argument):
     function, bad = CALLABLES[name]
-    if bad[argument] in (POSITIVE, FRACTION, FINITE, NOT_NEGATIVE):
+    if bad[argument] in (POSITIVE, FRACTION, FINITE, NOT_NEGATIVE, SHARE):
         for value in of_every_kind(0.5):
             function(**{argument: value})
     elif bad[argument][:2] == COUNT[:2]:

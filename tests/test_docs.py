@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tests.ops.energies import ENERGIES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -15,6 +17,16 @@ def test_every_promise_of_robustness_has_its_test():
     for file, test in (match.groups() for match in named if match):
         source = (ROOT / "tests" / file).read_text(encoding="utf-8")
         assert f"def {test}(" in source, f"{file}::{test} is named, but not there"
+
+
+def test_every_energy_is_in_both_tables_of_energies():
+    page = (ROOT / "docs" / "energies.md").read_text(encoding="utf-8")
+    names, formulas = re.findall(r"(?m)^\| energy \| .*\n((?:\| .*\n)+)", page)
+    for kind, energy in ENERGIES.items():
+        called = rf"(?m)^\| (.+?) \| `{kind}` \| `{energy.function.__name__}` \| .+ \|$"
+        assert (row := re.search(called, names)), f"{kind} is in no row of docs/energies.md"
+        if kind != "SelfLabelLoss":  # no energy, but a cross entropy, with a section of its own
+            assert f"\n| {row[1]} | " in formulas, f"{row[1]} has no formula in docs/energies.md"
 
 
 PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "configs/README")]

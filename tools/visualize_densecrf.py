@@ -69,8 +69,7 @@ from mmseg_rloss.datasets.image import reason
 from mmseg_rloss.datasets.image_folder import files_by_id
 from mmseg_rloss.datasets.label_png import voc_palette
 from mmseg_rloss.models import DenseCRFLoss, RegularizedLoss
-from mmseg_rloss.models.head_check import losses_by_name
-from mmseg_rloss.models.losses import named_losses
+from mmseg_rloss.models.losses import losses_by_name, named_losses
 from mmseg_rloss.ops.energy_layer import EnergyLayer, LatticeLayer
 from mmseg_rloss.visualization import draw_densecrf, read_image
 

@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models.losses import RegularizedLoss
+from ..models.losses import losses_by_name
 from ..models.scene_of_batch import LoadedRangeCheck, scene_of
 from ..ops.ranges import GREY_LEVELS
 from ..ops.segmentation import UNLABELLED
@@ -52,7 +52,7 @@ class ImageProvider:
 
     def __init__(self, model: nn.Module, value_range: Sequence[float] | None) -> None:
         segmentor = find_segmentor(model)
-        self._losses = [loss for loss in segmentor.modules() if isinstance(loss, RegularizedLoss)]
+        self._losses = list(losses_by_name(segmentor).values())
         if not self._losses:
             warnings.warn(
                 f"{type(segmentor).__name__} has no DenseCRFLoss or other loss to provide "

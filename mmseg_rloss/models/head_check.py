@@ -1,4 +1,4 @@
-"""Finds, before training, the heads that would never call a loss that needs the image."""
+"""Checks, before training, that heads can use their losses, and that these suit scribbles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mmseg.models.decode_heads import DDRHead, PIDHead, PointHead, SideAdapterCL
 from mmseg.models.losses import CrossEntropyLoss
 from torch import nn
 
-from .losses import RegularizedLoss
+from .losses.regularized_loss import losses_by_name, type_names
 
 _ELSEWHERE = "list it in loss_decode of an auxiliary head that predicts maps, such as FCNHead"
 _UNUSABLE = {
@@ -47,14 +47,3 @@ def trap_of_heads(segmentor: nn.Module) -> str | None:
         f"The cross entropy {', '.join(names)} is divided by all pixels, of which scribbles label "
         "few, and hardly counts: set its avg_non_ignore=True"
     )
-
-
-def losses_by_name(module: nn.Module) -> dict[str, RegularizedLoss]:
-    """Every RegularizedLoss of a module, by its name in ``named_modules``."""
-    modules = module.named_modules()
-    return {name: loss for name, loss in modules if isinstance(loss, RegularizedLoss)}
-
-
-def type_names(losses: dict[str, RegularizedLoss]) -> str:
-    """The types of losses as a message names them: ``DenseCRFLoss or KernelCutLoss``."""
-    return " or ".join(sorted({type(loss).__name__ for loss in losses.values()}))

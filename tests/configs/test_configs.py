@@ -227,6 +227,7 @@ BANDWIDTHS = {  # sigma_rgb and sigma_xy of self-labelling and of the others
     MOBILENET: ((10, 100), (15, 100)),
     f"{MOBILENET}_animals": ((10, 40), (15, 50)),
     f"{MOBILENET}_sample": ((10, 20), (15, 20)),
+    "segformer_mit-b0_scribble_self_label": ((10, 100), (15, 100)),
 }
 
 
@@ -241,11 +242,16 @@ def test_the_losses_to_compare_are_those_of_the_configs_of_one_loss(name):
         "normalized_cut",
         "kernel_cut",
         "self_label",
+        "neighbour_potts",
     ]
     assert named_losses(config, list(offered)) == offered
     for key, loss in offered.items():
-        bandwidths = BANDWIDTHS[name][0 if key == "self_label" else 1]
-        assert ((loss.sigma_rgb, loss.sigma_xy), loss.scale_factor) == (bandwidths, 0.5)
+        assert (loss.scale_factor, loss.loss_name) == (0.5, f"loss_{key}")
+        if key == "neighbour_potts":
+            assert loss.sigma_rgb == 10 and "sigma_xy" not in loss
+        else:
+            bandwidths = BANDWIDTHS[name][0 if key == "self_label" else 1]
+            assert (loss.sigma_rgb, loss.sigma_xy) == bandwidths
         setting = name.removeprefix(MOBILENET)
         for path in CONFIGS.glob(f"{MOBILENET}_{key}{setting}.py"):
             assert loss in load(path.stem).model.decode_head.loss_decode

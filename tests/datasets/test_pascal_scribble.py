@@ -12,13 +12,10 @@ from PIL import ExifTags, Image
 
 from mmseg_rloss.datasets import DatasetFilesError, DatasetNotFoundError, PascalScribbleDataset
 from mmseg_rloss.datasets.label_png import voc_palette, write_label_png
+from tests.tools.network import write_image
 
 IDS = {"train": ["2007_000032", "2007_000039"], "val": ["2007_000033"]}
 VOC_ANIMALS = Path(__file__).parents[3] / "shared" / "voc_animals"
-
-
-def write_image(root: Path, name: str, size: tuple[int, int] = (12, 9)) -> None:
-    Image.new("RGB", size).save(root / "JPEGImages" / f"{name}.jpg")
 
 
 def write_labels(root: Path, folder: str, name: str, labels: np.ndarray) -> None:
@@ -39,7 +36,7 @@ def root(tmp_path: Path) -> Path:
         mask = np.full((9, 12), 15)
         scribble = np.full((9, 12), 255)
         scribble[4, 2:10] = 15
-        write_image(tmp_path, name)
+        write_image(tmp_path / "JPEGImages" / f"{name}.jpg", (9, 12))
         write_labels(tmp_path, "SegmentationClassAug", name, mask)
         write_labels(tmp_path, "pascal_2012_scribble", name, scribble)
     write_id_lists(tmp_path, "ImageSets/Segmentation", train="train_aug", val="val")

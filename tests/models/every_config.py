@@ -21,7 +21,8 @@ from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 
 from mmseg_rloss import provide_images
-from mmseg_rloss.models.head_check import check_heads, losses_by_name
+from mmseg_rloss.models.head_check import check_heads
+from mmseg_rloss.models.losses import losses_by_name
 
 # isort: split
 import mmseg

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from mmseg_rloss.models.head_check import losses_by_name
+from mmseg_rloss.models.losses import losses_by_name
 from tests.models.every_config import (
     AUXILIARY_HEADS,
     DECODE_HEADS,

@@ -5,36 +5,27 @@ import pickle
 
 import pytest
 import torch
-from torch import nn
 
-from mmseg_rloss.ops import (
-    DenseCRFLoss,
-    DenseEnergyLoss,
-    KernelCutLoss,
-    NeighbourPottsLoss,
-    NormalizedCutLoss,
-    dense_crf_inference,
-    densecrf_loss,
-)
+from mmseg_rloss.ops import DenseCRFLoss, dense_crf_inference, densecrf_loss
+from mmseg_rloss.ops.energy_layer import EnergyLayer
 from mmseg_rloss.ops.ranges import RangeCheck
 from tests.ops.affinities import SIGMAS, form, lattice_affinities, random_case
+from tests.ops.energies import ENERGIES, Energy
 
 PARAMETERS = SIGMAS | dict(weight=1.0, scale_factor=0.5)
-KINDS = {
-    DenseCRFLoss: PARAMETERS,
-    DenseEnergyLoss: PARAMETERS,
-    NormalizedCutLoss: PARAMETERS,
-    KernelCutLoss: PARAMETERS,
-    NeighbourPottsLoss: dict(weight=1.0, sigma_rgb=30.0, scale_factor=0.5),
-}
 FRACTIONS = "image.? has values from 0 to 1,\nbut sigma_rgb .* from 0 to 255.\n.*divided by 255"
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="about a real GPU")
 
 
-@pytest.fixture(params=KINDS)
-def layer(request) -> nn.Module:
-    return request.param(**KINDS[request.param])
+@pytest.fixture(params=ENERGIES.values(), ids=ENERGIES)
+def energy(request) -> Energy:
+    return request.param
+
+
+@pytest.fixture
+def layer(energy) -> EnergyLayer:
+    return energy.layer(**energy.parameters(**PARAMETERS))
 
 
 def maps_of(layer, **changes):
@@ -42,7 +33,7 @@ def maps_of(layer, **changes):
     case = random_case()
     maps = dict(image=case.image, segmentation=case.maps[1].float(), region=case.region)
     maps |= {name: change(maps[name]) for name, change in changes.items()}
-    return [*maps.values(), case.label] if isinstance(layer, DenseEnergyLoss) else [*maps.values()]
+    return [*maps.values(), case.label] if layer.takes_labels else [*maps.values()]
 
 
 def zero_to_one(image):
@@ -100,15 +91,16 @@ def test_what_may_be_is_taken(layer, name):
     assert layer(*maps_of(layer, **FINE[name])).isfinite()
 
 
-def test_sigma_rgb_has_the_units_of_the_value_range(layer):
+def test_sigma_rgb_has_the_units_of_the_value_range(energy, layer):
     expected = layer(*maps_of(layer))
+    parameters = energy.parameters(**PARAMETERS)
     for factor, value_range in ((257, (0, 65535)), (1 / 255, [0.0, 1.0]), (257, None)):
-        parameters = KINDS[type(layer)] | dict(sigma_rgb=layer.sigma_rgb * factor)
-        other = type(layer)(**parameters, value_range=value_range)
+        parameters["sigma_rgb"] = layer.sigma_rgb * factor
+        other = energy.layer(**parameters, value_range=value_range)
         maps = maps_of(layer, image=lambda image, factor=factor: image.double() * factor)
         torch.testing.assert_close(other(*maps), expected)
     with pytest.raises(ValueError, match="grey levels from 0 to 1"):
-        type(layer)(**KINDS[type(layer)], value_range=(0, 1))(*maps_of(layer))
+        energy.layer(**parameters, value_range=(0, 1))(*maps_of(layer))
 
 
 def test_a_fraction_in_the_region_weighs_the_pixel():

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
-from ...models.head_check import losses_by_name
 from ...models.logits import to_probabilities
-from ...models.losses import RegularizedLoss
+from ...models.losses import RegularizedLoss, losses_by_name
 from ...ops.checks import check_count
 from ...visualization.densecrf import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor

@@ -21,7 +21,8 @@ from ...datasets.transforms.pipeline_check import (
     traps_of_pipelines,
     untracked_padding,
 )
-from ...models.head_check import check_heads, losses_by_name, trap_of_heads, type_names
+from ...models.head_check import check_heads, trap_of_heads
+from ...models.losses.regularized_loss import losses_by_name, type_names
 from ...models.weight_check import doubt_about_weight
 from ...ops.ranges import GREY_LEVELS, check_value_range
 from ..provide_images import ImageProvider, find_segmentor, provide_images

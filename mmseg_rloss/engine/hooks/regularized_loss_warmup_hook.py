@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from ...models.head_check import losses_by_name
+from ...models.losses import losses_by_name
 from ...ops.checks import check_count
 from ..provide_images import find_segmentor
 

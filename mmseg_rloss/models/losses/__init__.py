@@ -6,7 +6,7 @@ from .kernel_cut_loss import KernelCutLoss
 from .named_losses import named_losses
 from .neighbour_potts_loss import NeighbourPottsLoss
 from .normalized_cut_loss import NormalizedCutLoss
-from .regularized_loss import RegularizedLoss
+from .regularized_loss import RegularizedLoss, losses_by_name
 from .self_label_loss import SelfLabelLoss
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "NormalizedCutLoss",
     "RegularizedLoss",
     "SelfLabelLoss",
+    "losses_by_name",
     "named_losses",
 ]

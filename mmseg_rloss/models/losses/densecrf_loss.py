@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 
 from ...ops import DenseCRFLoss as DenseCRFLayer
 from ...ops.checks import check_finite, check_flag
-from .regularized_loss import RegularizedLoss
+from .regularized_loss import RegularizedLoss, of_layer
 
 
 @MODELS.register_module()
@@ -28,6 +28,8 @@ class DenseCRFLoss(RegularizedLoss):
         TypeError: A parameter is not a number.
         ValueError: A parameter is out of its range.
     """
+
+    normalize = of_layer("normalize")
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 
 from ...ops import KernelCutLoss as KernelCutLayer
 from ...ops.checks import check_finite
-from .regularized_loss import RegularizedLoss
+from .regularized_loss import RegularizedLoss, of_layer
 
 
 @MODELS.register_module()
@@ -25,6 +25,8 @@ class KernelCutLoss(RegularizedLoss):
         TypeError: A parameter is not a number.
         ValueError: A parameter is out of its range.
     """
+
+    densecrf_weight = of_layer("densecrf_weight")
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 
 from ...ops import NeighbourPottsLoss as NeighbourPottsLayer
 from ...ops.checks import check_finite
-from .regularized_loss import RegularizedLoss
+from .regularized_loss import RegularizedLoss, of_layer
 
 
 @MODELS.register_module()
@@ -25,6 +25,8 @@ class NeighbourPottsLoss(RegularizedLoss):
         TypeError: A parameter is not a number, or ``relaxation`` not a string.
         ValueError: A parameter is out of its range.
     """
+
+    relaxation = of_layer("relaxation")
 
     def __init__(
         self,

@@ -35,6 +35,11 @@ or, in a training loop of your own, before it starts
 and compute the losses by calling the model: model(inputs, data_samples, mode='loss')."""
 
 
+def of_layer(name: str) -> property:
+    """A parameter of a loss that its layer holds, to be read."""
+    return property(lambda loss: getattr(loss.layer, name))
+
+
 class RegularizedLoss(nn.Module):
     """An energy of the probabilities of all pixels, given the images.
 
@@ -51,6 +56,10 @@ class RegularizedLoss(nn.Module):
     Raises:
         TypeError: ``loss_name`` is not a string.
     """
+
+    sigma_rgb = of_layer("sigma_rgb")
+    sigma_xy = of_layer("sigma_xy")  # of a LatticeLayer
+    scale_factor = of_layer("scale_factor")
 
     def __init__(self, layer: EnergyLayer, loss_name: str) -> None:
         super().__init__()
@@ -199,6 +208,17 @@ class RegularizedLoss(nn.Module):
                 f"seg_logits {tuple(seg_logits.shape)} and the {len(scene)} images provided must "
                 "be of the same batch, but differ in N"
             )
+
+
+def losses_by_name(module: nn.Module) -> dict[str, RegularizedLoss]:
+    """Every RegularizedLoss of a module, by its name in ``named_modules``."""
+    modules = module.named_modules()
+    return {name: loss for name, loss in modules if isinstance(loss, RegularizedLoss)}
+
+
+def type_names(losses: dict[str, RegularizedLoss]) -> str:
+    """The types of losses as a message names them: ``DenseCRFLoss or KernelCutLoss``."""
+    return " or ".join(sorted({type(loss).__name__ for loss in losses.values()}))
 
 
 def is_unlabelled(seg_label: Tensor, ignore_index: int | None) -> Tensor:

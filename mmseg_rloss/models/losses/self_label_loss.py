@@ -9,7 +9,7 @@ from torch import Tensor
 from ...ops import SelfLabelLoss as SelfLabelLayer
 from ...ops.checks import check_finite
 from ...ops.segmentation import UNLABELLED
-from .regularized_loss import RegularizedLoss, is_unlabelled, scale_label
+from .regularized_loss import RegularizedLoss, is_unlabelled, of_layer, scale_label
 
 
 @MODELS.register_module()
@@ -33,6 +33,8 @@ class SelfLabelLoss(RegularizedLoss):
         TypeError: A parameter is not a number.
         ValueError: A parameter is out of its range.
     """
+
+    class_balance = of_layer("class_balance")
 
     def __init__(
         self,
