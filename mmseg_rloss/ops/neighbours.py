@@ -71,7 +71,8 @@ def neighbour_potts_energy(
         probabilities = probabilities * torch.where(squares > 0, squares, 1).rsqrt()
     if relaxation == "bilinear":
         pairs = zip(_weights_of_pairs(neighbours.weights), _pairs(probabilities), strict=True)
-        cut = sum((weight * (1 - (near * far).sum(1))).sum() for weight, (near, far) in pairs)
+        cuts = [(weight * (1 - (near * far).sum(1))).sum() for weight, (near, far) in pairs]
+        cut = torch.stack(cuts).sum()
     else:
         cut, _ = _cut_op(probabilities, neighbours.weights)
     energy = cut / len(segmentation)
