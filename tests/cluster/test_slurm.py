@@ -80,7 +80,7 @@ def test_the_tasks_get_the_gpus_and_processors_that_were_asked_for(cluster, tmp_
 
 
 def test_a_task_that_fails_ends_the_others(cluster, tmp_path):
-    failing = python(tmp_path, "[ $SLURM_PROCID = 1 ] && exit 3; sleep 60; echo left")
+    failing = python(tmp_path, "[ $SLURM_PROCID = 1 ] && exit 3; sleep 60 && echo left")
     finished = slurm_train(cluster, "config.py", GPUS_PER_NODE="0", PYTHON=failing)
     assert finished.returncode != 0
     assert "task 1: Exited with exit code 3" in finished.stderr
