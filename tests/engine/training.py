@@ -84,7 +84,8 @@ def training_config(root: Path, work_dir: Path, pipeline: list[dict] = PIPELINE)
         log_processor=dict(by_epoch=False),
         randomness=dict(seed=0),
         default_scope="mmseg",
-        experiment_name=work_dir.name,
+        # MMEngine keeps what it logs under this name and the second: two of one name share it.
+        experiment_name="_".join(work_dir.parts[-2:]),
     )
 
 

@@ -40,7 +40,6 @@ def train_with_figures(root: Path, iterations: int, loss: dict = DENSECRF, **opt
     """A Runner after so many iterations, of which every other one is drawn."""
     write_data_set(root / "set")
     config = training_config(root / "set", root / "work_dir") | options
-    config["experiment_name"] = root.name
     config["model"]["decode_head"]["loss_decode"][1] = loss
     config["train_cfg"]["max_iters"] = iterations
     metainfo = dict(classes=CLASSES, palette=PALETTE.tolist())
