@@ -4,7 +4,7 @@ Usage: mutate.py [WORD ...]: the mutations of mutations.json whose description h
 all without any. Exits with 1 if fewer than 90 % of them are caught.
 
 A mutation is a text of a file and another in its place, with the tests that should fail then. Each
-is made in a copy of the project. Those of csrc/ are compiled there.
+is made in a copy of the project, one for every processor. Those of csrc/ are compiled there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
@@ -108,20 +110,31 @@ def main(argv: list[str] | None = None) -> None:
     ]
     # Mutations of one language together: the last of csrc/ leaves an extension that is broken.
     mutations.sort(key=lambda mutation: mutation.file.startswith("csrc/"))
-    survivors = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        copy_project(folder)
+    jobs = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(jobs) as pool:
+        folders: SimpleQueue[Path] = SimpleQueue()
+        for job in range(jobs):
+            folder = Path(name, str(job))
+            folder.mkdir()
+            copy_project(folder)
+            folders.put(folder)
         tests = sorted({test for mutation in mutations for test in mutation.tests})
-        if not run(folder, "-m", "pytest", "-q", "-x", *tests):
+        in_parallel = ["--numprocesses", str(jobs), "--dist", "loadfile"]
+        if not run(folder, "-m", "pytest", "-q", "-x", *in_parallel, *tests):
             raise SystemExit("The tests fail without any mutation.")
-        for mutation in mutations:
-            caught = is_caught(mutation, folder)
+
+        def survives(mutation: Mutation) -> bool:
+            folder = folders.get()
+            try:
+                caught = is_caught(mutation, folder)
+            finally:
+                folders.put(folder)
             print(f"{'caught  ' if caught else 'SURVIVED'}  {mutation.what}", flush=True)
-            if not caught:
-                survivors.append(mutation)
-    share = 1 - len(survivors) / len(mutations) if mutations else 1.0
-    print(f"{len(mutations) - len(survivors)} of {len(mutations)} caught: {share:.0%}")
+            return not caught
+
+        survivors = sum(pool.map(survives, mutations))
+    share = 1 - survivors / len(mutations) if mutations else 1.0
+    print(f"{len(mutations) - survivors} of {len(mutations)} caught: {share:.0%}")
     sys.exit(share < GOAL)
 
 

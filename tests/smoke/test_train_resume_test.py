@@ -134,30 +134,40 @@ def test_the_dense_crf_refines_by_an_option_of_the_test_tool(data, tmp_path):
         assert not torch.equal(labels, inference_model(plain, image).pred_sem_seg.data[0])
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_resumes_after_an_interruption(name, data, tmp_path):
-    train = [OUR_TOOLS / "train.py", CONFIG, "--work-dir", tmp_path / "work"]
-    last_checkpoint = tmp_path / "work" / "last_checkpoint"
-    with (tmp_path / "log").open("w") as log:
+def test_resumes_after_any_interruption(data, tmp_path):
+    """By Ctrl-C, by what a cluster sends first, and by what it sends last."""
+    train = [OUR_TOOLS / "train.py", CONFIG, "--work-dir", tmp_path / "work", "--resume"]
+    pointer = tmp_path / "work" / "last_checkpoint"
+    epoch = 0
+    for name in ("SIGINT", "SIGTERM", "SIGKILL"):
+        log = tmp_path / f"log_{name}"
+        interrupt(train, getattr(signal, name), pointer, log, data)
+        assert (f"resumed epoch: {epoch}" in log.read_text()) == (epoch > 0)
+        epoch = int(re.findall(r"epoch_(\d+).pth", pointer.read_text())[0])
+        # What a kill in the middle of saving leaves.
+        (tmp_path / "work" / f"epoch_{epoch + 1}.pth").write_bytes(b"half a checkpoint")
+
+    log = run([*train, "--cfg-options", f"train_cfg.max_epochs={epoch + 1}"], data=data)
+    assert f"resumed epoch: {epoch}" in log
+    assert len(training_losses(log)) == ITERATIONS_PER_EPOCH
+    assert f"epoch_{epoch + 1}.pth" in pointer.read_text()
+
+
+def interrupt(train, number, pointer, log, data):
+    """Send a training without end the signal of that number once it has saved a checkpoint."""
+    before = pointer.read_text() if pointer.exists() else ""
+    with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, *map(str, train), "--cfg-options", "train_cfg.max_epochs=1000"],
             env=environment_of(PASCAL_SCRIBBLE_ROOT=str(data)),
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
         )
-        while not (last_checkpoint.exists() and last_checkpoint.read_text()):
-            assert process.poll() is None, (tmp_path / "log").read_text()
+        while not (pointer.exists() and pointer.read_text() not in ("", before)):
+            assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-        process.send_signal(getattr(signal, name))
+        process.send_signal(number)
         assert process.wait() != 0
-    epoch = int(re.findall(r"epoch_(\d+).pth", last_checkpoint.read_text())[0])
-    # What a kill in the middle of saving leaves.
-    (tmp_path / "work" / f"epoch_{epoch + 1}.pth").write_bytes(b"half a checkpoint")
-
-    log = run([*train, "--resume", "--cfg-options", f"train_cfg.max_epochs={epoch + 1}"], data=data)
-    assert f"resumed epoch: {epoch}" in log
-    assert len(training_losses(log)) == ITERATIONS_PER_EPOCH
-    assert f"epoch_{epoch + 1}.pth" in last_checkpoint.read_text()
 
 
 def test_two_processes_share_the_epoch(data, tmp_path):
