@@ -51,7 +51,7 @@ def check_message(process, *parts):
 
 @pytest.fixture
 def refusal(monkeypatch, capsys, tmp_path):
-    """What a tool says as it stops before anything is logged, in this process: imports take long."""
+    """What a tool says that stops before it logs anything, in this process, which has imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
 
