@@ -6,11 +6,9 @@ PYTHON ?= python3
 PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 	$(if $(MAKE_TERMOUT),,--quiet --quiet)
 
-# Tests of one file stay in one process, since they share what they train, in the order in which
-# tests/conftest.py gives the files. More than one thread of PyTorch's in each would only wait for
-# the other's.
-PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile \
-	--no-loadscope-reorder
+# Tests of one file stay in one process, since they share what they train. More than one thread of
+# PyTorch's in each would only wait for the other's.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 # Schemas come with the package: nothing is downloaded.
 SCHEMA = .venv/bin/check-jsonschema --builtin-schema vendor.

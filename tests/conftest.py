@@ -11,17 +11,17 @@ if not torch.cuda.is_available():
     # Triton reads this when it is imported. Its interpreter runs the kernels on the CPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-import mmseg_rloss  # noqa: F401
+import mmseg_rloss.ops
 
 # A shell lets what it runs in the background ignore Ctrl-C, of which some tests ask the effect.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONG = ("tests/cluster/", "tests/demo/", "tests/tools/", "tests/smoke/", "tests/engine/")
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no process has one left at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+@pytest.fixture(autouse=True)
+def threads_by_default():
+    """No test leaves the next one the number of threads that it chose, as benchmarks do."""
+    yield
+    mmseg_rloss.ops.set_num_threads(None)
 
 
 def pytest_collection_finish() -> None:

@@ -157,8 +157,6 @@ CASES = [(name, argument) for name, (_, bad) in CALLABLES.items() for argument i
 @pytest.fixture(autouse=True)
 def _scope():
     init_default_scope("mmseg")
-    yield
-    ops.set_num_threads(None)
 
 
 @pytest.mark.parametrize("name, argument", CASES)

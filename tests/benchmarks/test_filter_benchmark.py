@@ -22,8 +22,7 @@ def benchmark(monkeypatch):
     monkeypatch.setattr(module, "LINEARITY_CHANNELS", (1, 9))
     monkeypatch.setattr(module, "MEMORY_CASES", ())
     monkeypatch.setattr(module, "LOSS", {**module.LOSS, "batch": 2, "size": 40, "classes": 3})
-    yield module
-    module.set_num_threads(None)
+    return module
 
 
 def test_prints_and_writes_every_table(benchmark, tmp_path, capsys):

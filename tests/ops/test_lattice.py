@@ -333,7 +333,6 @@ def test_safe_from_several_python_threads():
         worker.start()
     for worker in workers:
         worker.join()
-    set_num_threads(None)
     for i, result in results.items():
         assert all(torch.equal(filtered, expected[i]) for filtered in result)
     assert len(results) == 8

@@ -20,12 +20,6 @@ BLURS = ["both", "ascending", "descending"]
 every_instruction_set = pytest.mark.parametrize("instruction_set", native.instruction_sets())
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    yield set_num_threads
-    set_num_threads(None)
-
-
 @functools.cache
 def golden_case(name, dtype, blur):
     golden = load(name)
@@ -162,12 +156,12 @@ def test_ties_fall_as_in_the_twin():
 
 
 @pytest.mark.parametrize("size", [(257, 257), (90, 101)])
-def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, threads):
+def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size):
     image, values = natural_image(*size, batch=3), torch.rand(3, 21, *size)
     region = (torch.rand(3, *size) < 0.7).float()
     results = []
     for count in (1, 2, 5):
-        threads(count)
+        set_num_threads(count)
         for instruction_set in native.instruction_sets():
             options = dict(instruction_set=instruction_set)
             lattice = native.build(image, 15.0, 50.0, **options)
@@ -177,18 +171,18 @@ def test_bitwise_the_same_for_every_number_of_threads_and_instruction_set(size, 
         assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
 
 
-def test_images_of_unequal_work_are_each_filtered_as_alone(threads):
+def test_images_of_unequal_work_are_each_filtered_as_alone():
     """Threads that are done with one image help with another, here in two groups of channels."""
     images, values = natural_image(150, 160, batch=5), torch.rand(5, 40, 150, 160)
     images[0] = 100.0  # few lattice points, whose coordinates are close together
     images[3] = 255 * torch.rand(3, 150, 160)  # many
-    threads(1)
+    set_num_threads(1)
     alone = [
         filter_by_image(image[None], values[i : i + 1], 15.0, 20.0, backend=native)
         for i, image in enumerate(images)
     ]
     for count in (2, 3, 8):
-        threads(count)
+        set_num_threads(count)
         together = filter_by_image(images, values, 15.0, 20.0, backend=native)
         assert torch.equal(together, torch.cat(alone))
 
@@ -212,10 +206,10 @@ def test_associations_are_the_sums(channels, dtype):
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])
-def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count, threads):
+def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count):
     images, values = natural_image(150, 160, batch=5), torch.rand(5, 2, 150, 160)
     values[2, 1, 3, 4] = float("nan")
-    threads(count)
+    set_num_threads(count)
     with pytest.raises(ValueError, match="values must be finite"):
         filter_by_image(images, values, 15.0, 20.0, backend=native)
 
@@ -254,13 +248,13 @@ def test_many_features(dim, spread, dtype, instruction_set):
         assert relative_error(result, expected) < TOLERANCE[dtype]
 
 
-def test_many_features_are_bitwise_the_same_for_every_number_of_threads(threads):
+def test_many_features_are_bitwise_the_same_for_every_number_of_threads():
     """Here of two tiles; with 12 channels, which are taken in two groups."""
     image, values = natural_image(160, 160, channels=20, batch=2), torch.rand(2, 12, 160, 160)
     region = (torch.rand(2, 160, 160) < 0.7).float()
     results = []
     for count in (1, 3):
-        threads(count)
+        set_num_threads(count)
         lattice = native.build(image, 60.0, 50.0)
         filtered = native.filter(lattice, values, "both")
         results.append((filtered, *native.associate(lattice, values, region)))

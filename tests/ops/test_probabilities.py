@@ -181,13 +181,10 @@ def test_one_channel_saturates_at_infinity():
 @pytest.mark.parametrize(
     ("size", "scale_factor"), [((64, 131), 1), ((64, 131), 0.5), ((45, 70), 0.7), ((45, 70), 0.1)]
 )
-def test_instruction_sets_and_threads_give_the_same_bits(
-    request, size, scale_factor, num_channels, dtype
-):
+def test_instruction_sets_and_threads_give_the_same_bits(size, scale_factor, num_channels, dtype):
     logits, region = random_maps(num_channels, size, scale_factor, dtype)
     grad = reference.forward(logits.flip(1), region, scale_factor)
     expected = None
-    request.addfinalizer(lambda: set_num_threads(None))
     for instruction_set in native.instruction_sets():
         for num_threads in (1, 2, 5):
             set_num_threads(num_threads)
