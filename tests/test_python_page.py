@@ -1,10 +1,8 @@
 """docs/python.md, block by block."""
 
 import contextlib
-import os
 import re
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from tests.children import ROOT, run_each
+from tests.children import ROOT, run_each, run_tool
 from tests.engine.training import training_config, write_config, write_data_set
 from tests.tools.network import write_image, write_network
 
@@ -103,18 +101,12 @@ def watched(tmp_path_factory):
     exec(VISUALIZER, names)
     config["visualizer"] = names["visualizer"]
     config["custom_hooks"].append(dict(type="DenseCRFVisualizationHook", interval=2))
-    process = subprocess.run(
-        [sys.executable, ROOT / "tools" / "train.py", write_config(config)],
+    process = run_tool(
+        ROOT / "tools" / "train.py",
+        write_config(config),
         cwd=folder,
-        env=os.environ
-        | dict(
-            PYTHONPATH=str(ROOT),
-            OMP_NUM_THREADS="1",
-            WANDB_MODE="offline",
-            MLFLOW_DISABLE_TELEMETRY="true",
-        ),
-        capture_output=True,
-        text=True,
+        WANDB_MODE="offline",
+        MLFLOW_DISABLE_TELEMETRY="true",
     )
     assert process.returncode == 0, process.stderr
     return folder
@@ -153,7 +145,7 @@ def test_a_training_is_watched_in_mlflow(watched):
 def test_mmsegs_functions_need_the_import_beside_mmcv_lite():
     statement = "from mmseg.apis import MMSegInferencer, inference_model, init_model"
     without, after = run_each([statement, f"import mmseg_rloss\n{statement}"], ["torch"])
-    assert after.status == 0, after.stderr
+    assert after.returncode == 0, after.stderr
     compiled = "mmcv._ext" not in sys.modules or hasattr(sys.modules["mmcv._ext"], "__file__")
     if not compiled:
         assert "No module named 'mmcv._ext'" in without.stderr

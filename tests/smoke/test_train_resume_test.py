@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from PIL import Image
 
+from tests.children import run_tool
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -37,22 +38,19 @@ def data(tmp_path_factory):
 
 
 def run(command, cwd=None, data=None, **environment):
-    """Run a Python script; return all that it prints once it has ended well, unwarned by us."""
+    """Run a tool; return all that it prints once it has ended well, unwarned by us."""
     if data:
         environment["PASCAL_SCRIBBLE_ROOT"] = str(data)
-    interpreter = [] if command[0].suffix == ".sh" else [sys.executable]
-    process = subprocess.run(
-        [*interpreter, *map(str, command)],
-        cwd=cwd,
-        env=environment_of(**environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout
-    assert not re.findall(r".*mmseg_rloss/\S+\.py:\d+: \w*Warning.*", process.stdout)
-    return process.stdout
+    environment = environment_of(**environment)
+    if command[0].suffix == ".py":
+        process = run_tool(*command, cwd=cwd, **environment)
+    else:
+        command = list(map(str, command))
+        process = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    told = process.stdout + process.stderr
+    assert process.returncode == 0, told
+    assert not re.findall(r".*mmseg_rloss/\S+\.py:\d+: \w*Warning.*", told)
+    return told
 
 
 def environment_of(**environment):

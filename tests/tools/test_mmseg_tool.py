@@ -13,6 +13,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from mmseg_rloss.datasets import DatasetFilesError
+from tests import children
 from tests.engine.training import training_config, write_config, write_data_set
 from tests.ports import free_port
 from tests.tools.network import write_image, write_network
@@ -30,14 +31,7 @@ CONFIG = ROOT / "configs" / "deeplabv3plus_mobilenet_scribble.py"
 
 
 def run(tool, *arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / tool, *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    return children.run_tool(ROOT / "tools" / tool, *arguments, cwd=cwd, **environment)
 
 
 def check_message(process, *parts):
@@ -179,12 +173,12 @@ def test_a_resumed_training_needs_the_weights_it_began_with_no_more(tmp_path):
     config["default_hooks"]["checkpoint"]["interval"] = 1
     train = ["train.py", write_config(config), "--resume", "--cfg-options"]
 
-    process = run(*train, "train_cfg.max_iters=1", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    process = run(*train, "train_cfg.max_iters=1", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     for weights in (initial, pretrained):
         assert str(weights) in process.stdout + process.stderr
         weights.unlink()
-    process = run(*train, "train_cfg.max_iters=2", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    process = run(*train, "train_cfg.max_iters=2", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "resumed epoch: 0, iter: 1" in process.stdout + process.stderr
 

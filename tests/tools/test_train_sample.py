@@ -16,6 +16,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_rloss.datasets import PascalScribbleDataset
+from tests.children import run_tool
 from tools import make_sample_dataset, train_sample
 
 ROOT = Path(__file__).parents[2]
@@ -49,12 +50,7 @@ def checkout(tmp_path):
 
 def train(checkout):
     """What a call prints, as the commands that it runs and the rest."""
-    process = subprocess.run(
-        [sys.executable, checkout / "tools" / "train_sample.py"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    process = run_tool(checkout / "tools" / "train_sample.py")
     assert process.returncode == 0, process.stdout + process.stderr
     commands = re.findall(r"^\+ python tools/(\w+)\.py", process.stdout, re.MULTILINE)
     return commands, process.stdout
