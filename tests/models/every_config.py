@@ -49,8 +49,9 @@ _SMALL_IMAGE = {"model.backbone.img_size": (64, 64)}
 # What the small images of these runs need, or what makes a large network small.
 OVERRIDES = {
     "lraspp_m-v3-d8": {"size": 400},  # MobileNetV3's head pools 49x49 pixels at stride 8.
-    "upernet_beit": _SMALL_IMAGE,
+    "upernet_beit": _SMALL_IMAGE | _FOUR_LAYERS,
     "upernet_mae": _SMALL_IMAGE
+    | _FOUR_LAYERS
     | {  # Without these, as configs/mae has them, its parts do not fit.
         "model.neck.embed_dim": 768,
         "model.decode_head.in_channels": [768] * 4,

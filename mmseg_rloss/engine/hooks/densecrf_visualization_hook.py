@@ -18,7 +18,6 @@ from torch.utils.hooks import RemovableHandle
 from ...models.logits import to_probabilities
 from ...models.losses import RegularizedLoss, losses_by_name
 from ...ops.checks import check_count
-from ...visualization.densecrf import draw_densecrf, figure_to_array
 from ..provide_images import find_segmentor
 
 
@@ -50,7 +49,8 @@ class DenseCRFVisualizationHook(Hook):
         self._detach()  # from a training that was interrupted
         if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
-                record = functools.partial(self._record, name)
+                # Not by a decorator: it would have torch.compile imported with this file.
+                record = torch.compiler.disable(functools.partial(self._record, name))
                 self._handles.append(loss.register_forward_hook(record, with_kwargs=True))
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
@@ -62,6 +62,14 @@ class DenseCRFVisualizationHook(Hook):
     ) -> None:
         """Draw what was recorded."""
         self._recording = False
+        if self._calls:
+            self._draw(runner)
+            self._calls.clear()
+
+    def _draw(self, runner: Any) -> None:
+        # Here, since Matplotlib takes long to import, and most trainings draw nothing.
+        from ...visualization.densecrf import draw_densecrf, figure_to_array
+
         metainfo = runner.train_dataloader.dataset.metainfo
         palette = np.array(metainfo["palette"], dtype=np.uint8)
         classes = metainfo["classes"]
@@ -71,7 +79,6 @@ class DenseCRFVisualizationHook(Hook):
             # MLflow takes the format from the name.
             array = figure_to_array(figure)
             runner.visualizer.add_image(f"{name}.png", array, step=runner.iter + 1)
-        self._calls.clear()
 
     def after_train(self, runner: Any) -> None:
         """Detach from the losses."""
@@ -83,7 +90,6 @@ class DenseCRFVisualizationHook(Hook):
         self._recording = False
         self._calls.clear()
 
-    @torch.compiler.disable
     @torch.no_grad()
     def _record(
         self, name: str, loss: RegularizedLoss, args: tuple, kwargs: dict[str, Any], output: Tensor

@@ -84,7 +84,9 @@ class ProvideImagesHook(Hook):
         _providers[segmentor] = self._provider
         for name, loss in losses.items():
             at_first_call = functools.partial(self._at_first_call, segmentor, name)
-            self._watches[name] = loss.register_forward_pre_hook(at_first_call)
+            # Not by a decorator: it would have torch.compile imported with this file.
+            uncompiled = torch.compiler.disable(at_first_call)
+            self._watches[name] = loss.register_forward_pre_hook(uncompiled)
 
     def before_test(self, runner: Any) -> None:
         """See that the files to test on can be used.
@@ -123,7 +125,6 @@ class ProvideImagesHook(Hook):
         while self._watches:
             self._unwatch(next(iter(self._watches)))
 
-    @torch.compiler.disable
     def _at_first_call(self, segmentor: BaseModel, name: str, loss: Any, args: tuple) -> None:
         self._unwatch(name)
         if doubt := doubt_about_weight(name, loss, _head_of(segmentor, name)):
