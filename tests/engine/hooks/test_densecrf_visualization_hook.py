@@ -1,5 +1,6 @@
 """The hook in MMEngine's Runner, with a backend that writes files."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -79,9 +80,13 @@ def test_it_shows_the_first_image_as_the_loss_got_it(trained):
         assert np.array_equal(picture, figure_to_array(figure))
 
 
-def test_a_compiled_network_is_drawn_as_well(tmp_path):
+def test_a_compiled_network_is_drawn_as_well(tmp_path, caplog):
+    caplog.set_level("INFO", "torch._dynamo")
     runner = train_with_figures(tmp_path, iterations=2, compile=dict(backend="eager"))
     assert list(pictures(runner)) == ["decode_head.loss_decode.1.png_2.png"]
+    traced = set(re.findall(r"start tracing (\w+) (\S+):", caplog.text))
+    assert any("/mmseg_rloss/models/" in file for _, file in traced)
+    assert not [name for name, file in traced if "/mmseg_rloss/engine/hooks/" in file]
 
 
 @pytest.mark.parametrize("name", [name for name in ENERGIES if name != DENSECRF["type"]])
