@@ -45,21 +45,28 @@ std::vector<std::string> instruction_sets() { return {kNames, kNames + int(wides
 #define MMSEG_RLOSS_DISPATCH(instruction_set, f, ...) baseline::f(__VA_ARGS__)
 #endif
 
-// Build the lattice of `planes` (N, C, P) over `divisor` and, where the image has a `width`, the
-// position over `position_divisor`. None where the features are too large for their type.
+// Build the lattice of `planes` (N, C, P) over `bandwidth` and, if it has a bandwidth, the position
+// in an image of so many pixels' `width`. None where the features are too large for their type.
 template <class T>
-std::unique_ptr<Lattice<T>> build_lattice(const Array<T>& planes, double divisor,
-                                          double position_divisor, int64_t width, int num_threads,
-                                          const std::string& instruction_set) {
-  const Features<T> features{planes.data(), planes.shape(0), planes.shape(1),     planes.shape(2),
-                             T(divisor),    width > 0,       T(position_divisor), width};
+std::unique_ptr<Lattice<T>> build_lattice(const Array<T>& planes, double bandwidth,
+                                          std::optional<double> position_bandwidth, int64_t width,
+                                          int num_threads, const std::string& instruction_set) {
+  const bool with_position = position_bandwidth.has_value();
+  const Features<T> features{planes.data(),
+                             planes.shape(0),
+                             planes.shape(1),
+                             planes.shape(2),
+                             T(bandwidth),
+                             with_position,
+                             T(position_bandwidth.value_or(1)),
+                             width};
   auto lattice = std::make_unique<Lattice<T>>();
   bool resolved = false;
   try {
     py::gil_scoped_release release;
     resolved = MMSEG_RLOSS_DISPATCH(instruction_set, build, features, num_threads, *lattice);
   } catch (const std::domain_error& error) {
-    throw py::value_error(std::string(width > 0 ? "image" : "features") + " " + error.what());
+    throw py::value_error(std::string(with_position ? "image" : "features") + " " + error.what());
   }
   return resolved ? std::move(lattice) : nullptr;
 }
@@ -124,9 +131,9 @@ void define(py::module_& module, const char* name) {
                              [](const Lattice<T>& lattice) { return lattice.images.size(); })
       .def_property_readonly("has_links", &Lattice<T>::has_links)
       .def("stage_seconds", &stage_seconds<T>);
-  module.def("build_lattice", &build_lattice<T>, py::arg("planes").noconvert(), py::arg("divisor"),
-             py::arg("position_divisor"), py::arg("width"), py::arg("num_threads"),
-             py::arg("instruction_set"));
+  module.def("build_lattice", &build_lattice<T>, py::arg("planes").noconvert(),
+             py::arg("bandwidth"), py::arg("position_bandwidth"), py::arg("width"),
+             py::arg("num_threads"), py::arg("instruction_set"));
 }
 
 }  // namespace

@@ -79,8 +79,8 @@ std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, in
   std::vector<Range> ranges;
   if (features.with_position) {
     const int64_t height = num_pixels / features.width;
-    ranges.push_back({0.0, double(T(features.width - 1) / features.position_divisor)});
-    ranges.push_back({0.0, double(T(height - 1) / features.position_divisor)});
+    ranges.push_back({0.0, double(T(features.width - 1) / features.position_bandwidth)});
+    ranges.push_back({0.0, double(T(height - 1) / features.position_bandwidth)});
   }
   for (int64_t c = 0; c < features.num_planes; ++c) {
     const T* plane = features.planes + (image * features.num_planes + c) * num_pixels;
@@ -106,7 +106,7 @@ std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, in
     }
     if (!(rest == 0)) throw std::domain_error("must be finite, but NaN or infinity is among them");
     ranges.push_back(
-        {double(T(range.low) / features.divisor), double(T(range.high) / features.divisor)});
+        {double(T(range.low) / features.bandwidth), double(T(range.high) / features.bandwidth)});
   }
   return ranges;
 }
@@ -129,7 +129,8 @@ std::vector<double> coordinate_extents(const std::vector<Range>& ranges) {
       largest += std::max(std::fabs(a), std::fabs(b));
     }
     if (!(largest < kMaxCoordinate<T>)) return {};
-    // Rounding, the walk around the simplex and the step to a neighbour move by one each.
+    // Vertices lie between floor(low) and floor(high) + 1, and the neighbours that they are
+    // compared with one beyond: + 3 in exact arithmetic. The rest is room for rounding.
     extents.push_back(std::ceil(high) - std::floor(low) + 7);
   }
   return extents;
@@ -255,14 +256,14 @@ class Embedding {
  private:
   MMSEG_RLOSS_INLINE V feature(int j, int64_t first) const {
     if (features_.with_position) {
-      if (j < 2) return position(j, first) / features_.position_divisor;
+      if (j < 2) return position(j, first) / features_.position_bandwidth;
       j -= 2;
     }
     const T* plane = planes_ + j * num_pixels_;
-    if (first + kLanes<T> <= num_pixels_) return load<V>(plane + first) / features_.divisor;
+    if (first + kLanes<T> <= num_pixels_) return load<V>(plane + first) / features_.bandwidth;
     V v;
     for (int l = 0; l < kLanes<T>; ++l) v[l] = plane[std::min(first + l, num_pixels_ - 1)];
-    return v / features_.divisor;
+    return v / features_.bandwidth;
   }
 
   // The columns (j = 0) or rows (j = 1) of kLanes pixels.

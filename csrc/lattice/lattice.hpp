@@ -38,10 +38,10 @@ struct Features {
   int64_t num_images;  // N
   int64_t num_planes;  // C
   int64_t num_pixels;  // P
-  T divisor;           // bandwidth of the planes
+  T bandwidth;         // of the planes
   bool with_position;  // whether x and y come first
-  T position_divisor;  // bandwidth of the position
-  int64_t width;       // pixels in a row of the image, for the position
+  T position_bandwidth;
+  int64_t width;  // pixels in a row of the image, for the position
 
   int64_t dim() const { return num_planes + (with_position ? 2 : 0); }
 };

@@ -70,7 +70,7 @@ template <class T>
 struct Call {
   int64_t num_images, num_planes, num_channels, height, width;
   bool with_position;
-  T divisor, position_divisor;
+  T bandwidth, position_bandwidth;
   Blur blur;
   int num_threads;
   std::vector<T> planes, values, region;  // the region where the sums are formed, too
@@ -92,8 +92,8 @@ Call<T> random_call(Random& random) {
   call.num_channels = random.integer(1, many ? 10 : large ? 3 : random.chance(0.1) ? 70 : 9);
   call.height = random.integer(1, many ? 2 : large ? 300 : 20);
   call.width = random.integer(1, many ? 3 : large ? 300 : random.chance(0.1) ? 200 : 20);
-  call.divisor = T(std::pow(10, random.real(-3, random.chance(0.2) ? 6 : 2)));
-  call.position_divisor = T(std::pow(10, random.real(-3, random.chance(0.2) ? 6 : 2)));
+  call.bandwidth = T(std::pow(10, random.real(-3, random.chance(0.2) ? 6 : 2)));
+  call.position_bandwidth = T(std::pow(10, random.real(-3, random.chance(0.2) ? 6 : 2)));
   call.blur = std::array{Blur::kBoth, Blur::kAscending, Blur::kDescending}[random.integer(0, 2)];
   call.num_threads = int(random.integer(1, 4));
   const int64_t kind = random.integer(0, 3);  // constant, two levels, 8 bits, real
@@ -169,10 +169,10 @@ class SlowLattice {
 
   T feature(int j, int64_t p) const {
     if (call_.with_position && j < 2)
-      return T(j == 0 ? p % call_.width : p / call_.width) / call_.position_divisor;
+      return T(j == 0 ? p % call_.width : p / call_.width) / call_.position_bandwidth;
     if (call_.with_position) j -= 2;
     const int64_t plane = image_ * call_.num_planes + j;
-    return call_.planes[plane * call_.num_pixels() + p] / call_.divisor;
+    return call_.planes[plane * call_.num_pixels() + p] / call_.bandwidth;
   }
 
   void embed(int64_t p) {
@@ -238,9 +238,9 @@ struct Result {
 template <class T>
 bool filter(int64_t number, const Call<T>& call, const InstructionSet& run, Result<T>& result) {
   Lattice<T> lattice;
-  const Features<T> features{call.planes.data(),    call.num_images, call.num_planes,
-                             call.num_pixels(),     call.divisor,    call.with_position,
-                             call.position_divisor, call.width};
+  const Features<T> features{call.planes.data(),      call.num_images, call.num_planes,
+                             call.num_pixels(),       call.bandwidth,  call.with_position,
+                             call.position_bandwidth, call.width};
   if (!run.build(features, call.num_threads, lattice)) return false;
   const size_t sums = call.region.empty() ? 0 : call.num_images * call.num_channels;
   result = {std::vector<T>(call.values.size(), T(-1e30)), std::vector<double>(sums, -1e30),
@@ -333,7 +333,8 @@ void check_call(int64_t number, const InstructionSet& run, Random& random) {
   Result<T> result;
   if (filter(number, call, run, result)) return check_result(number, call, result);
   // float may lose the position from bandwidths of 0.1 on; double resolves all that is made here.
-  const bool fine = call.divisor > T(1) && (!call.with_position || call.position_divisor > T(1));
+  const bool fine =
+      call.bandwidth > T(1) && (!call.with_position || call.position_bandwidth > T(1));
   if (sizeof(T) == 8 || fine) fail(number, "refused");
 }
 

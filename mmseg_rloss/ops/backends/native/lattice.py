@@ -40,18 +40,17 @@ def build(
     instruction_set: str | None = None,
 ) -> Lattice:
     """Build the lattice of ``planes`` (N, C, *S) over their bandwidth and, if any, the position."""
-    has_position = position_bandwidth is not None
     native = _native.build_lattice(
         planes.flatten(2).numpy(),
         bandwidth,
-        position_bandwidth or 0.0,
-        planes.shape[-1] if has_position else 0,
+        position_bandwidth,
+        planes.shape[-1],
         num_threads(),
         instruction_set or instruction_sets()[-1],
     )
     if native is not None:
         return Lattice(native, planes.dtype)
-    reference.check_resolved(planes, has_position)
+    reference.check_resolved(planes, position_bandwidth is not None)
     # So far from the origin, float32 has no bits left for the position in a simplex.
     return build(planes.double(), bandwidth, position_bandwidth, instruction_set)
 
