@@ -1,5 +1,6 @@
 """The configs: what they hold against rloss's command line, and that they build and train."""
 
+import argparse
 import math
 from pathlib import Path
 
@@ -301,7 +302,10 @@ def test_one_option_names_the_pretrained_weights(tmp_path):
 
 def test_one_option_trains_without_pretrained_weights():
     config = load(MOBILENET)
-    config.merge_from_dict({"model.pretrained": DictAction._parse_int_float_bool("None")})
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    option = parser.parse_args(["--cfg-options", "model.pretrained=None"]).cfg_options
+    config.merge_from_dict(option)
     model = MODELS.build(config.model)
     model.init_weights()  # would have to download, with the default
     assert model.backbone.conv1.conv.weight.std() > 0

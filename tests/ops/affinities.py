@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseg_rloss.ops import bilateral_filter, gaussian_filter_exact
+from mmseg_rloss.ops.energy_layer import EnergyLayer
 from tests.ops.images import natural_image
 
 SIGMAS = {"sigma_rgb": 30.0, "sigma_xy": 8.0}
@@ -51,6 +52,13 @@ def random_case(batch: int = 2, classes: int = 3, height: int = 6, width: int = 
         (torch.rand(batch, height, width) < 0.8).to(torch.uint8),
         torch.where(torch.rand(batch, height, width) < 0.5, label, 255),
     )
+
+
+def maps_of(layer: EnergyLayer, case: Case) -> list[Tensor]:
+    """The arguments of a layer, of float32."""
+    image, segmentation, region = case.maps
+    maps = [image, segmentation.float(), region]
+    return [*maps, case.label] if layer.takes_labels else maps
 
 
 def lattice_affinities(image: Tensor, sigma_rgb: float, sigma_xy: float) -> Tensor:

@@ -11,19 +11,17 @@ from tests.ops.affinities import (
     exact_affinities,
     form,
     lattice_affinities,
+    random_case,
 )
-from tests.ops.affinities import random_case as case_with_logits
 from tests.ops.golden import NAMES, load, relative_error
-from tests.ops.images import natural_image
 
 PARAMETERS = {"sigma_rgb": 15.0, "sigma_xy": 20.0, "scale_factor": 0.5}
 
 
-def random_case(batch=2, classes=3, height=10, width=12):
-    torch.manual_seed(0)
-    image = natural_image(height, width, batch=batch)
-    segmentation = torch.randn(batch, classes, height, width).softmax(1)
-    return image, segmentation, (torch.rand(batch, height, width) < 0.8).to(torch.uint8)
+def random_maps(batch=2, classes=3, height=10, width=12):
+    """Image, probabilities of float32 and region."""
+    image, segmentation, region = random_case(batch, classes, height, width).maps
+    return image, segmentation.float(), region
 
 
 # In all of these the scaled image has a multiple of 4 pixels, so the original adds no phantoms.
@@ -44,7 +42,7 @@ def test_gradient_differs_from_the_originals_by_its_asymmetry_alone(name):
 
 
 def test_function_and_layer_agree():
-    image, segmentation, region = random_case()
+    image, segmentation, region = random_maps()
     loss = DenseCRFLoss(weight=2e-9, **PARAMETERS)(image, segmentation, region)
     torch.testing.assert_close(
         loss, 2e-9 * densecrf_loss(image, segmentation, region, **PARAMETERS)
@@ -52,7 +50,7 @@ def test_function_and_layer_agree():
 
 
 def test_loss_is_the_quadratic_form_of_the_filter():
-    image, segmentation, region = random_case()
+    image, segmentation, region = random_maps()
     scaled_image = image[:, :, ::2, ::2]
     scaled = F.avg_pool2d(segmentation, 2) * region[:, None, ::2, ::2]
     filtered = bilateral_filter(scaled_image, scaled, 15, 10)
@@ -63,7 +61,7 @@ def test_loss_is_the_quadratic_form_of_the_filter():
 @pytest.mark.parametrize("scale_factor", [1.0, 0.5, 0.3])
 @pytest.mark.parametrize("size", [(1, 2, 6, 5), (2, 3, 9, 8)])
 def test_gradcheck(size, scale_factor):
-    image, segmentation, region = random_case(*size)
+    image, segmentation, region = random_maps(*size)
     segmentation = segmentation.double().requires_grad_()
 
     def loss(segmentation):
@@ -83,7 +81,7 @@ def cut_share(segmentation, region, affinities):
 
 @pytest.mark.parametrize("size, scale_factor", [((2, 3, 7, 6), 1), ((2, 4, 12, 8), 0.5)])
 def test_normalized_value_and_gradient_are_those_of_the_sums(size, scale_factor):
-    case = case_with_logits(*size)
+    case = random_case(*size)
     case.logits.requires_grad_()
     loss = densecrf_loss(*case.maps, **SIGMAS, scale_factor=scale_factor, normalize=True)
     (gradient,) = torch.autograd.grad(loss, case.logits)
@@ -98,7 +96,7 @@ def test_normalized_value_and_gradient_are_those_of_the_sums(size, scale_factor)
 
 def test_normalized_energy_is_close_to_that_of_the_exact_gaussian():
     """The lattice has half of the Gaussian's sums; a ratio does not show it."""
-    case = case_with_logits(2, 3, 12, 10)
+    case = random_case(2, 3, 12, 10)
     _, segmentation, region = case.maps
     exact = cut_share(segmentation, region, exact_affinities(case.image, **SIGMAS))
     loss = densecrf_loss(*case.maps, **SIGMAS, scale_factor=1, normalize=True)
@@ -107,7 +105,7 @@ def test_normalized_energy_is_close_to_that_of_the_exact_gaussian():
 
 @pytest.mark.parametrize("size, scale_factor", [((1, 2, 6, 5), 1.0), ((2, 3, 6, 4), 0.5)])
 def test_normalized_gradcheck(size, scale_factor):
-    case = case_with_logits(*size)
+    case = random_case(*size)
 
     def loss(logits):
         maps = case._replace(logits=logits).maps
@@ -119,7 +117,7 @@ def test_normalized_gradcheck(size, scale_factor):
 
 
 def test_normalized_gradient_is_that_of_the_loss_over_all_affinities():
-    case = case_with_logits(1)
+    case = random_case(1)
     segmentation = case.maps[1].requires_grad_()
     maps = case.image, segmentation, case.region
     parameters = SIGMAS | dict(scale_factor=1)
@@ -133,7 +131,7 @@ def test_normalized_gradient_is_that_of_the_loss_over_all_affinities():
 
 
 def test_normalized_energy_is_from_zero_to_one():
-    image, segmentation, region = random_case()
+    image, segmentation, region = random_maps()
     same = F.one_hot(torch.zeros(2, 10, 12, dtype=torch.long), 3).movedim(3, 1).float()
     many = F.one_hot(torch.arange(120).view(1, 10, 12).expand(2, -1, -1), 120).movedim(3, 1)
     parameters = dict(sigma_rgb=300, sigma_xy=100, scale_factor=1, normalize=True)
@@ -145,7 +143,7 @@ def test_normalized_energy_is_from_zero_to_one():
 
 
 def test_pixels_outside_the_region_count_for_nothing():
-    image, segmentation, region = random_case()
+    image, segmentation, region = random_maps()
     segmentation.requires_grad_()
     loss = densecrf_loss(image, segmentation, region, 15, 20, 1)
     loss.backward()

@@ -8,7 +8,7 @@ from torch import nn
 from mmseg_rloss.ops import DenseCRFLoss, NormalizedCutLoss, Scene, backends, densecrf_loss
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.energy_layer import EnergyLayer, LatticeLayer
-from tests.ops.affinities import SIGMAS, random_case
+from tests.ops.affinities import SIGMAS, maps_of, random_case
 from tests.ops.energies import ENERGIES
 
 PARAMETERS = SIGMAS | dict(weight=2.0, scale_factor=0.5)
@@ -20,13 +20,6 @@ OPTIONS |= {"KernelCutLoss": dict(densecrf_weight=0.7)}
 def layer(request) -> nn.Module:
     energy = ENERGIES[request.param.split()[-1]]
     return energy.layer(**energy.parameters(**PARAMETERS), **OPTIONS.get(request.param, {}))
-
-
-def maps_of(layer, case):
-    """The arguments of a layer, of float32."""
-    image, segmentation, region = case.maps
-    maps = [image, segmentation.float(), region]
-    return [*maps, case.label] if layer.takes_labels else maps
 
 
 def value_and_gradient(layer, maps):

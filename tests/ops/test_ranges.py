@@ -9,7 +9,7 @@ import torch
 from mmseg_rloss.ops import DenseCRFLoss, dense_crf_inference, densecrf_loss
 from mmseg_rloss.ops.energy_layer import EnergyLayer
 from mmseg_rloss.ops.ranges import RangeCheck
-from tests.ops.affinities import SIGMAS, form, lattice_affinities, random_case
+from tests.ops.affinities import SIGMAS, form, lattice_affinities, maps_of, random_case
 from tests.ops.energies import ENERGIES, Energy
 
 PARAMETERS = SIGMAS | dict(weight=1.0, scale_factor=0.5)
@@ -28,12 +28,13 @@ def layer(energy) -> EnergyLayer:
     return energy.layer(**energy.parameters(**PARAMETERS))
 
 
-def maps_of(layer, **changes):
+def changed_maps(layer, **changes):
     """The arguments of a layer, changed by functions of them."""
-    case = random_case()
-    maps = dict(image=case.image, segmentation=case.maps[1].float(), region=case.region)
-    maps |= {name: change(maps[name]) for name, change in changes.items()}
-    return [*maps.values(), case.label] if layer.takes_labels else [*maps.values()]
+    maps = maps_of(layer, random_case())
+    for i, name in enumerate(("image", "segmentation", "region")):
+        if name in changes:
+            maps[i] = changes[name](maps[i])
+    return maps
 
 
 def zero_to_one(image):
@@ -71,7 +72,7 @@ WRONG = {
 def test_wrong_maps_are_named_with_what_was_found_and_the_remedy(layer, name):
     changes, message = WRONG[name]
     with pytest.raises(ValueError, match=f"(?s){message}"):
-        layer(*maps_of(layer, **changes))
+        layer(*changed_maps(layer, **changes))
 
 
 FINE = {
@@ -88,19 +89,19 @@ FINE = {
 
 @pytest.mark.parametrize("name", FINE)
 def test_what_may_be_is_taken(layer, name):
-    assert layer(*maps_of(layer, **FINE[name])).isfinite()
+    assert layer(*changed_maps(layer, **FINE[name])).isfinite()
 
 
 def test_sigma_rgb_has_the_units_of_the_value_range(energy, layer):
-    expected = layer(*maps_of(layer))
+    expected = layer(*changed_maps(layer))
     parameters = energy.parameters(**PARAMETERS)
     for factor, value_range in ((257, (0, 65535)), (1 / 255, [0.0, 1.0]), (257, None)):
         parameters["sigma_rgb"] = layer.sigma_rgb * factor
         other = energy.layer(**parameters, value_range=value_range)
-        maps = maps_of(layer, image=lambda image, factor=factor: image.double() * factor)
+        maps = changed_maps(layer, image=lambda image, factor=factor: image.double() * factor)
         torch.testing.assert_close(other(*maps), expected)
     with pytest.raises(ValueError, match="grey levels from 0 to 1"):
-        energy.layer(**parameters, value_range=(0, 1))(*maps_of(layer))
+        energy.layer(**parameters, value_range=(0, 1))(*changed_maps(layer))
 
 
 def test_a_fraction_in_the_region_weighs_the_pixel():
@@ -126,8 +127,8 @@ def test_compiled_and_exported_graphs_check_as_well(name):
     torch.compiler.reset()
     layer = DenseCRFLoss(**PARAMETERS)
     changes, message = WRONG[name]
-    wrong = maps_of(layer, **changes)
-    right = maps_of(layer)
+    wrong = changed_maps(layer, **changes)
+    right = changed_maps(layer)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     exported = torch.export.export(layer, tuple(right)).module()
     for graph in (compiled, exported):
@@ -138,7 +139,7 @@ def test_compiled_and_exported_graphs_check_as_well(name):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_op_keeps_to_the_rules_of_ops(dtype):
-    image, segmentation, region = maps_of(DenseCRFLoss(**PARAMETERS))
+    image, segmentation, region = changed_maps(DenseCRFLoss(**PARAMETERS))
     maps = image.to(dtype), region.to(dtype), segmentation.to(dtype)
     op = torch.ops.mmseg_rloss.check_ranges.default
     torch.library.opcheck(op, (*maps, 0.0, 255.0, "image", "segmentation"))
@@ -166,8 +167,8 @@ def test_it_can_be_copied_and_saved():
 def test_a_gpu_is_not_waited_for_and_a_later_call_reports():
     device = torch.device("cuda")
     layer = DenseCRFLoss(**PARAMETERS)
-    right = [tensor.to(device) for tensor in maps_of(layer)]
-    wrong = [tensor.to(device) for tensor in maps_of(layer, segmentation=torch.log)]
+    right = [tensor.to(device) for tensor in changed_maps(layer)]
+    wrong = [tensor.to(device) for tensor in changed_maps(layer, segmentation=torch.log)]
     layer(*right)
     torch.cuda.synchronize()
     layer(*wrong)

@@ -91,7 +91,12 @@ def threads_used(monkeypatch) -> int:
     """How many threads the compiled filter is told to use."""
     used = []
     build = native._native.build_lattice
-    monkeypatch.setattr(native._native, "build_lattice", lambda *a: used.append(a[4]) or build(*a))
+
+    def watched(*args, num_threads, **kwargs):
+        used.append(num_threads)
+        return build(*args, num_threads=num_threads, **kwargs)
+
+    monkeypatch.setattr(native._native, "build_lattice", watched)
     bilateral_filter(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2), 15, 20)
     return used[0]
 

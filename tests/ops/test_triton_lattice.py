@@ -8,14 +8,13 @@ import warnings
 
 import pytest
 import torch
-import triton
-import triton.language as tl
 
 from mmseg_rloss.ops.backends import native
 from mmseg_rloss.ops.backends.reference import lattice as reference
 from mmseg_rloss.ops.backends.triton import lattice as triton_lattice
 from mmseg_rloss.ops.backends.triton import lattice_kernels as kernels
 from mmseg_rloss.ops.backends.triton import launch
+from tests.ops.broken_kernel import broken_kernel
 from tests.ops.filters import features_of, filter_by_features, filter_by_image
 from tests.ops.golden import NAMES, load, relative_error
 from tests.ops.images import natural_image
@@ -280,11 +279,6 @@ def test_infinite_features_are_refused():
     lattice = triton_lattice.build(features, 1.0, None)
     with pytest.raises(ValueError, match=r"features over the bandwidth .* larger bandwidth"):
         triton_lattice.filter(lattice, torch.ones_like(features), "both")
-
-
-@triton.jit
-def broken_kernel(*arguments):
-    tl.no_such_function()
 
 
 @pytest.mark.parametrize("kernel", ["insert_kernel", "gather_kernel"])

@@ -4,14 +4,13 @@ import warnings
 
 import pytest
 import torch
-import triton
-import triton.language as tl
 from torch.nn import functional as F
 
 from mmseg_rloss.ops.backends.reference import probabilities as reference
 from mmseg_rloss.ops.backends.triton import launch
 from mmseg_rloss.ops.backends.triton import probabilities as triton_probabilities
 from mmseg_rloss.ops.backends.triton import probabilities_kernels as kernels
+from tests.ops.broken_kernel import broken_kernel
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -136,11 +135,6 @@ def test_float64_goes_to_plain_pytorch():
     assert torch.equal(result, reference.forward(logits, region, 0.5))
     result = triton_probabilities.backward(grad, None, logits, region, 0.5)
     assert torch.equal(result, reference.backward(grad, None, logits, region, 0.5))
-
-
-@triton.jit
-def broken_kernel(*arguments):
-    tl.no_such_function()
 
 
 def test_kernel_that_does_not_compile_falls_back_with_one_warning(monkeypatch):

@@ -3,6 +3,8 @@
 import matplotlib.figure
 import pytest
 
+from tests.tools.network import write_network
+
 
 @pytest.fixture
 def figures(monkeypatch) -> list:
@@ -16,3 +18,9 @@ def figures(monkeypatch) -> list:
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", savefig)
     return saved
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Config, checkpoint and the rest of a small network."""
+    return write_network(tmp_path_factory.mktemp("network"))

@@ -10,13 +10,8 @@ from PIL import ExifTags, Image
 
 from mmseg_rloss.ops import dense_crf_inference
 from mmseg_rloss.visualization import overlay_labels
-from tests.tools.network import PALETTE, write_image, write_network
+from tests.tools.network import PALETTE, write_image
 from tools import predict
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return write_network(tmp_path_factory.mktemp("network"))
 
 
 def run(network, images, out, *options):

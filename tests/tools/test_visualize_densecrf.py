@@ -16,13 +16,8 @@ from mmseg_rloss.ops import (
     neighbour_potts_loss,
     normalized_cut_loss,
 )
-from tests.tools.network import write_image, write_network
+from tests.tools.network import write_image
 from tools import visualize_densecrf
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    return write_network(tmp_path_factory.mktemp("network"))
 
 
 def energy(image, probabilities, sigma_rgb, sigma_xy, scale_factor) -> float:

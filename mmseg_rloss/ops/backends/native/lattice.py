@@ -45,8 +45,8 @@ def build(
         bandwidth,
         position_bandwidth,
         planes.shape[-1],
-        num_threads(),
-        instruction_set or instruction_sets()[-1],
+        num_threads=num_threads(),
+        instruction_set=instruction_set or instruction_sets()[-1],
     )
     if native is not None:
         return Lattice(native, planes.dtype)
