@@ -93,7 +93,7 @@ class Demo:
     Args:
         images: Files to choose from, by name.
         classes: Their names.
-        palette: uint8 (K, 3), RGB, their colours.
+        palette: (K, 3) of uint8, RGB, their colours.
         network: A segmentor of MMSegmentation for these classes, if there is one.
         checkpoint: Where it comes from.
     """
@@ -130,8 +130,8 @@ class Demo:
         """Compute all pictures.
 
         Args:
-            image: uint8 (H, W, 3), RGB.
-            labels: uint8 (H, W), the strokes, UNLABELLED elsewhere.
+            image: (H, W, 3) of uint8, RGB.
+            labels: (H, W) of uint8, the strokes, UNLABELLED elsewhere.
             sigma_rgb: Bandwidth of the colours, in grey levels.
             sigma_xy: Bandwidth of the position, in pixels.
 

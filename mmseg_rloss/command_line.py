@@ -30,7 +30,7 @@ def output_folder(text: str) -> Path:
     """Argparse's type for a folder to write to, which need not exist.
 
     Raises:
-        argparse.ArgumentTypeError: the folder could not be made.
+        argparse.ArgumentTypeError: The folder could not be made.
     """
     path = output_file(text)
     if path.exists() and not path.is_dir():
@@ -44,7 +44,7 @@ def output_picture(text: str) -> Path:
     """Argparse's type for a picture that Matplotlib is to write.
 
     Raises:
-        argparse.ArgumentTypeError: it could not be written, or its name has no known suffix.
+        argparse.ArgumentTypeError: It could not be written, or its name has no known suffix.
     """
     path = output_file(text)
     if path.is_dir():
@@ -58,7 +58,7 @@ def output_file(text: str) -> Path:
     """Argparse's type for a file to write, whose folder need not exist.
 
     Raises:
-        argparse.ArgumentTypeError: its folder could not be made.
+        argparse.ArgumentTypeError: Its folder could not be made.
     """
     path = Path(text)
     for part in (path, *path.parents):

@@ -116,7 +116,7 @@ class Data(NamedTuple):
         """The image of an id.
 
         Raises:
-            ValueError: there is none, or there are two.
+            ValueError: There is none, or there are two.
         """
         return only_image(self.images, name, self.folder)
 

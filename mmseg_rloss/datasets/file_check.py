@@ -47,17 +47,17 @@ def check_files(
     Label maps are decoded; of an image, the header and the end of the file are read.
 
     Args:
-        pairs: the paths of each image and its label map.
-        num_classes: labels from this number on have no class.
-        scribbles: whether most pixels should be unlabelled.
-        ignore_index: what stands for unlabelled in the label maps.
-        reduce_zero_label: whether 0 does, and the classes count from 1.
-        loader: how the pipeline reads images, if not by default.
-        owner: whose argument ignore_index is, if not the data set's.
-        problems: what is wrong with images that are not among the pairs.
+        pairs: The paths of each image and its label map.
+        num_classes: Labels from this number on have no class.
+        scribbles: Whether most pixels should be unlabelled.
+        ignore_index: What stands for unlabelled in the label maps.
+        reduce_zero_label: Whether 0 does, and the classes count from 1.
+        loader: How the pipeline reads images, if not by default.
+        owner: Whose argument ignore_index is, if not the data set's.
+        problems: What is wrong with images that are not among the pairs.
 
     Raises:
-        DatasetFilesError: naming each file that cannot be used, and why.
+        DatasetFilesError: Files cannot be used; it names each of them, and why.
     """
     inspect = partial(
         inspect_pair,
@@ -99,9 +99,9 @@ def doubt_about(
 
     Args:
         pixels: (256,) numbers of pixels of each label.
-        scribbles: whether most pixels should be unlabelled.
-        ignore_index: the label of those.
-        owner: as in :func:`check_files`.
+        scribbles: Whether most pixels should be unlabelled.
+        ignore_index: The label of those.
+        owner: As in :func:`check_files`.
     """
     present = np.flatnonzero(pixels).tolist()
     if present == [0, UNLABELLED] and ignore_index == UNLABELLED:

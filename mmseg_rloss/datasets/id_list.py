@@ -20,13 +20,13 @@ def read_id_list(path: str | Path) -> list[str]:
     Which labels are read is not the list's affair. Blank lines and a byte order mark do no harm.
 
     Args:
-        path (str | Path): the file, in UTF-8.
+        path: The file, in UTF-8.
 
     Returns:
-        list[str]: the ids, in order.
+        The ids, in order.
 
     Raises:
-        ValueError: it is not text, or a line pairs an image with the labels of another.
+        ValueError: It is not text, or a line pairs an image with the labels of another.
     """
     data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     try:

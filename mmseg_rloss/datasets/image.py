@@ -17,13 +17,13 @@ def read_image(path: str | Path) -> np.ndarray:
     """Read an image as MMSeg's LoadImageFromFile does: upright, 16 bits a channel scaled to 8.
 
     Args:
-        path (str | Path): the file.
+        path: The file.
 
     Returns:
-        np.ndarray: uint8 of shape (H, W, 3), RGB.
+        (H, W, 3) of uint8, RGB.
 
     Raises:
-        OSError: the file is missing, broke off, or is not an image.
+        OSError: The file is missing, broke off, or is not an image.
     """
     return np.ascontiguousarray(_load(path, LoadImageFromFile())[..., ::-1])
 
@@ -37,7 +37,7 @@ def image_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:
     """Height and width of an image as a pipeline's loader makes it, by the header if that will do.
 
     Raises:
-        OSError: as :func:`read_image`.
+        OSError: As :func:`read_image`.
     """
     _check_whole(path)
     # Pillow gives another size for a turned image, and cannot open all that OpenCV can.
@@ -65,8 +65,8 @@ def check_regular(path: str | Path) -> None:
     """Refuse what is not a file: opening a pipe would wait for ever.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        OSError: it is something other than a file.
+        FileNotFoundError: Nothing is there.
+        OSError: It is something other than a file.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: missing (No such file or directory)")

@@ -21,12 +21,12 @@ def draw_scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One stroke along the spine of each connected region of a mask, the background's too.
 
     Args:
-        mask (np.ndarray): uint8 of shape (H, W); 255 stands for unlabelled.
-        rng (np.random.Generator): decides where strokes begin and end and how they waver.
+        mask: (H, W) of uint8; 255 stands for unlabelled.
+        rng: Decides where strokes begin and end and how they waver.
 
     Returns:
-        np.ndarray: uint8 of shape (H, W): the label on the strokes, which stay inside their
-        region, and 255 elsewhere.
+        (H, W) of uint8: the label on the strokes, which stay inside their region, and 255
+        elsewhere.
     """
     scribbles = np.full_like(mask, UNLABELLED)
     for region in _regions(mask):
@@ -80,12 +80,12 @@ def draw_stroke(
     """Draw a polyline with a square brush.
 
     Args:
-        points (np.ndarray): (M, 2), x and y in pixels, of one point or more, inside or outside.
-        shape (tuple[int, int]): height and width of the canvas.
-        width (int): of the brush in pixels, odd.
+        points: (M, 2), x and y in pixels, of one point or more, inside or outside.
+        shape: Height and width of the canvas.
+        width: Of the brush in pixels, odd.
 
     Returns:
-        np.ndarray: bool of that shape.
+        (H, W) of bool, true on the stroke.
     """
     canvas = np.zeros(shape, dtype=np.uint8)
     corners = np.round(points).astype(np.int32)

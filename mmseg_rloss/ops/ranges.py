@@ -61,8 +61,8 @@ class RangeCheck:
 
     Args:
         value_range: The least and the largest value of the images; None allows any.
-        image_name: How a message names the images,
-        probabilities_name: and how the probabilities.
+        image_name: How a message names the images.
+        probabilities_name: How it names the probabilities.
         advice: What to do about images that are not as they were loaded.
 
     Raises:

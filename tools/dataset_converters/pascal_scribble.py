@@ -71,7 +71,7 @@ class CheckedMember(tarfile.TarInfo):
         """As TarInfo.
 
         Raises:
-            tarfile.ReadError: the tar is damaged, or broke off.
+            tarfile.ReadError: The tar is damaged, or broke off.
         """
         try:
             return super().fromtarfile(tar)
@@ -111,7 +111,7 @@ class Files:
         """The contents of the file of that name.
 
         Raises:
-            ValueError: there is none, it cannot be read, or two of the name differ.
+            ValueError: There is none, it cannot be read, or two of the name differ.
         """
         if name not in self:
             raise ValueError(f"{name} is missing")

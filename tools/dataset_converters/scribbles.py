@@ -106,7 +106,7 @@ class Images:
         """The id and the file of an image: by its path, its path without suffix, or its name alone.
 
         Raises:
-            FormatError: there is none, or more than one.
+            FormatError: There is none, or more than one.
         """
         if not isinstance(name, str):
             raise FormatError(f"its image is called {name!r}, which is not a name")
@@ -267,7 +267,7 @@ def as_format_errors(where: str = "") -> Iterator[None]:
     """Report a file that holds other things than its reader looks for as not of its format.
 
     Raises:
-        FormatError: in the place of what Python raises then.
+        FormatError: In place of what Python raises then.
     """
     try:
         yield

@@ -33,7 +33,7 @@ def annotation(file: Path) -> Annotation:
     """The annotation of one file.
 
     Raises:
-        ValueError: it is not one of labelme's.
+        ValueError: It is not one of labelme's.
     """
     data = read_json(file)
     if not isinstance(data, dict) or "shapes" not in data or not data.get("imagePath"):

@@ -78,7 +78,7 @@ def annotation(file: Path, root: Path, kind: Labels) -> Annotation:
     """The scribbles of one image.
 
     Raises:
-        FormatError: it is not a label image of that data set.
+        FormatError: It is not a label image of that data set.
     """
     name = kind.name.fullmatch(file.name)
     if not name:

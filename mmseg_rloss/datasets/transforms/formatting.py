@@ -27,7 +27,7 @@ class PackScribbleInputs(PackSegInputs):
         meta_keys: As in PackSegInputs.
 
     Raises:
-        TypeError: meta_keys is one string, whose letters would be taken for keys.
+        TypeError: ``meta_keys`` is one string, whose letters would be taken for keys.
         ValueError: The region, the label map or the kept image has another size than the image, or
             there are labels that are not among the tags.
     """
