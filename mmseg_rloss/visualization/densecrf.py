@@ -1,4 +1,4 @@
-"""The loss of a prediction over all pixels in one figure."""
+"""The regularized losses of a prediction in one figure."""
 
 from collections.abc import Sequence
 

@@ -148,7 +148,7 @@ class Sources:
         self._unlabelled = args.ignore_index, args.reduce_zero_label
 
     def ids(self, partial: bool) -> dict[str, list[str]]:
-        """The ids of each split; for a part of the data, of what is there of it."""
+        """The ids of each split; of partial data, those that are there."""
         voc = {split: self._listed(split) for split in COUNTS}
         sbd = {PurePosixPath(name).stem for name in self._masks if name.endswith((".png", ".mat"))}
         ids = {"train": (voc["train"] | sbd) - voc["val"], "val": voc["val"]}
@@ -309,7 +309,7 @@ def check_counts(counts: dict[str, int], partial: bool) -> None:
 
 
 def check_dataset(out: Path, partial: bool) -> None:
-    """Look at the files of a data set that is said to be complete."""
+    """Check the files of a data set that claims to be complete."""
     ids = {}
     for split, kinds in (("train", ("scribble", "mask")), ("val", ("mask",))):
         for kind in kinds:
@@ -322,7 +322,7 @@ def check_dataset(out: Path, partial: bool) -> None:
 
 
 def missing_sources(args: argparse.Namespace) -> list[str]:
-    """What to say of each source that is not there."""
+    """The message for each source that is missing."""
     messages = []
     for option, description in SOURCES.items():
         path = getattr(args, option)
