@@ -87,9 +87,9 @@ def read_checkpoint(checkpoint: str) -> dict[str, Any]:
 
 
 def check_fits(model: nn.Module, contents: dict[str, Any], checkpoint: str) -> None:
-    """See that a checkpoint has the parameters by which a network predicts; warn of a few absent.
+    """Check that a checkpoint has the parameters for prediction; warn if a few are missing.
 
-    MMEngine leaves those that do not fit at random, and says so in its log alone.
+    MMEngine leaves those that do not fit at random values, and says so only in its log.
 
     Raises:
         CheckpointError: Most of a part of the network is absent or of another shape, or a parameter

@@ -78,7 +78,7 @@ def output_file(text: str) -> Path:
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config, with changes; end the tool if it cannot be read."""
-    # MMEngine's way of finding "mmseg::..." warns of itself, each time.
+    # MMEngine's way of finding "mmseg::..." causes this warning each time.
     warnings.filterwarnings("ignore", "pkg_resources is deprecated as an API")
     try:
         config = Config.fromfile(path)
@@ -110,7 +110,7 @@ def say(text: str) -> None:
 
 
 def stop_if_any(bad: list[str], title: str) -> None:
-    """End a tool that has finished all other files with those that it could not use, by name."""
+    """Exit with the names of the files that could not be used, once all others are done."""
     if bad:
         raise SystemExit(f"{len(bad)} {title}: {listed(bad)}")
 

@@ -1,4 +1,4 @@
-"""Looks at the images and label maps of a data set before a network sees them."""
+"""Checks the images and label maps of a data set before a network sees them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_files(
     owner: str = "",
     problems: Iterable[str] = (),
 ) -> None:
-    """Look at every image and its label map, and report all that is wrong.
+    """Check every image and its label map, and report everything that is wrong.
 
     Label maps are decoded; of an image, the header and the end of the file are read.
 
@@ -137,7 +137,7 @@ def _hint_at_other_values(findings: list[Finding], num_classes: int, owner: str)
 
 
 def listed(names: list[str]) -> str:
-    """The names a line each, as far as a person would read them."""
+    """The names, one a line, cut off where nobody would read on."""
     more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
     return "\n  ".join(names[:MAX_NAMES] + more)
 
@@ -163,7 +163,7 @@ def inspect_pair(
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         return found(str(error) if missing else f"{label_path}: unreadable ({error})")
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         return found(f"{label_path}: unreadable ({reason(error)})")
     if len(image.getbands()) != 1:
         return found(f"{label_path}: {len(image.getbands())} channels where a label map has one")

@@ -34,7 +34,7 @@ def shown(name: str) -> str:
 
 
 def image_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:
-    """Height and width of an image as a pipeline's loader makes it, by the header if that will do.
+    """Height and width of an image as a pipeline's loader makes it, from the header if possible.
 
     Raises:
         OSError: As :func:`read_image`.
@@ -51,7 +51,7 @@ def _load(path: str | Path, loader: LoadImageFromFile) -> np.ndarray:
     _check_whole(path)
     try:
         return loader.transform(dict(img_path=str(path)))["img"]
-    except Exception as error:  # Each decoder has its own types.
+    except Exception as error:  # Each decoder raises its own types.
         raise OSError(f"{path}: unreadable ({reason(error)})") from error
 
 
@@ -62,7 +62,7 @@ def _check_whole(path: str | Path) -> None:
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse what is not a file: opening a pipe would wait for ever.
+    """Refuse what is not a file: opening a pipe would block forever.
 
     Raises:
         FileNotFoundError: Nothing is there.

@@ -85,7 +85,7 @@ def read_label_png(
     try:
         image = Image.open(path)
         image.load()
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         raise ValueError(f"{path}: unreadable ({reason(error)})") from error
     with image:
         if len(image.getbands()) != 1:

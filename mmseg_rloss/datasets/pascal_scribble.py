@@ -37,7 +37,7 @@ class PascalScribbleDataset(ScribbleDataset):
             or ImageSets/Segmentation/{train_aug,val}.txt
 
     Label maps have one channel (palette or grey) with VOC's 21 indices. Every image and label
-    map of the split is looked at before training starts: a second or two for a thousand of them.
+    map of the split is checked before training starts: a second or two for a thousand of them.
     A warning names labels that look as if another value than 255 stood for unlabelled.
 
     Args:

@@ -39,7 +39,7 @@ class ScribbleDataset(BaseSegDataset):
         masks/<id>.png                    full masks, for those that have one
 
     Ids may hold spaces, dots and subfolders. Label maps have one channel (palette or grey), and
-    their pixels are indices into the classes. Every image and label map is looked at before
+    their pixels are indices into the classes. Every image and label map is checked before
     training starts: a second or two for a thousand of them. A warning names labels that look as
     if another value than 255 stood for unlabelled.
 
@@ -51,7 +51,7 @@ class ScribbleDataset(BaseSegDataset):
         data_prefix: Other folders, `img_path` and `seg_map_path`, relative to the root.
         labels: 'scribble' or 'mask': which folder is read by default, and whether most pixels
             should be unlabelled.
-        img_suffix: The suffix of the images, if others of the same id shall not count.
+        img_suffix: The suffix of the images, if others of the same id are to be ignored.
         ignore_index: What stands for unlabelled in the label maps; the network gets 255.
         **kwargs: As in BaseSegDataset, such as `pipeline`, `indices` and `reduce_zero_label` (0
             stands for unlabelled, and the classes count from 1).
@@ -136,7 +136,7 @@ class ScribbleDataset(BaseSegDataset):
         classes = self._metainfo["classes"]
         if not self._metainfo.get("palette"):
             self._metainfo["palette"] = voc_palette()[: len(classes)].tolist()
-        if self.label_map is None:  # Else BaseSegDataset takes those of the chosen classes.
+        if self.label_map is None:  # Otherwise BaseSegDataset takes those of the chosen classes.
             check_palette(self._metainfo["palette"], len(classes))
         return super()._update_palette()
 

@@ -96,11 +96,11 @@ def draw_stroke(
 
 
 def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:
-    """Draw a stroke through (M, 2) points of a region where it covers the region; never nowhere."""
+    """Draw the part of a stroke through (M, 2) points that lies in its region; never nothing."""
     depth = region.depth
     height, width = depth.shape
     here = canvas[region.corner[1] :, region.corner[0] :][:height, :width]
-    # OpenCV draws a line that leaves the canvas a little differently: let it leave the image alone.
+    # OpenCV draws a line that leaves the canvas slightly differently: it may leave only the image.
     first = np.minimum(np.floor(points.min(0)).astype(int) - 1, 0)
     first = np.maximum(first, -region.corner)
     last = np.maximum(np.ceil(points.max(0)).astype(int) + 2, [width, height])
@@ -112,7 +112,7 @@ def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:
 
 
 def _stroke(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The spine of a region, a little wavering, without its ends; (M, 2), x and y in pixels."""
+    """The spine of a region, jittered and without its ends; (M, 2), x and y in pixels."""
     size = np.array(depth.shape[::-1])
     step = max(STROKE_WIDTH / 2, size.max() / GRID)  # pixels a cell
     cells = np.maximum(1, np.round(size / step)).astype(int)
@@ -126,7 +126,7 @@ def _stroke(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _smooth(points: np.ndarray, reach: int) -> np.ndarray:
-    """A running mean over so many points."""
+    """A running mean over ``reach`` points."""
     padded = np.pad(points, ((reach // 2, (reach - 1) // 2), (0, 0)), mode="edge")
     kernel = np.full(reach, 1 / reach)
     return np.stack([np.convolve(padded[:, axis], kernel, "valid") for axis in (0, 1)], axis=1)

@@ -67,7 +67,7 @@ def draw_sheet(
 
 
 def bare_axes(axes: Sequence[Axes]) -> None:
-    """Leave of axes what a picture needs: titles and labels."""
+    """Strip axes to what a picture needs: titles and labels."""
     for axis in axes:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)

@@ -1,6 +1,6 @@
 """Label Studio's exports of JSON, with brush strokes, and of brush strokes as PNGs.
 
-They are those of labelstud.io/guide/export.
+See labelstud.io/guide/export.
 
 The brush packs its strokes as github.com/thi-ng/umbrella's rle-pack does: 32 bits for the number of
 values, 5 for the bits of a value less one, four times 4 for the bits of a length less one; then

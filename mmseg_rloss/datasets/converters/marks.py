@@ -1,4 +1,4 @@
-"""What annotators drew, in one form for the formats of all tools."""
+"""What annotators drew, in one form for all formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..label_png import UNLABELLED
 from ..scribbles import STROKE_WIDTH, draw_stroke
 
-FARTHEST = 1e6  # pixels; beyond, OpenCV's whole numbers end
+FARTHEST = 1e6  # pixels; OpenCV's integers end beyond it
 MAX_PIXELS = 1 << 30  # of an image that OpenCV reads
 
 

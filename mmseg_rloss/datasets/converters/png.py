@@ -173,7 +173,7 @@ def opened(file: Path) -> Image.Image:
     try:
         image = Image.open(file)
         image.load()
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         raise FormatError(f"unreadable ({reason(error)})") from None
     return image
 

@@ -116,7 +116,7 @@ def volume(file: Path) -> np.ndarray:
 
 
 def check_holds(file: Path, announced: int) -> None:
-    """Refuse a header that would fill the memory with what the file cannot hold.
+    """Refuse a header that claims more data than the file can hold.
 
     Raises:
         FormatError: It announces more bytes than the best compression takes out of the file.

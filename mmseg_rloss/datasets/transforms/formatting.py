@@ -47,7 +47,7 @@ class PackScribbleInputs(PackSegInputs):
         if "kept_img" in results:
             _check_kept_image(results)
             image = np.atleast_3d(results["kept_img"]).transpose(2, 0, 1)
-            # PyTorch can do little with 16 bits without a sign.
+            # PyTorch hardly supports uint16.
             image = np.ascontiguousarray(image, np.uint8 if image.dtype == np.uint8 else np.float32)
             packed["data_samples"].kept_image = PixelData(data=torch.from_numpy(image))
         if "image_tags" in results:
