@@ -129,7 +129,7 @@ class Files:
 
 
 def is_wanted(name: str) -> bool:
-    """Whether a file of a source is not of another year of VOC, of other classes, or macOS's."""
+    """Whether to read a file: not if it is of another year of VOC, of other classes, or macOS's."""
     *folders, file = PurePosixPath(name).parts
     years = [folder for folder in folders if YEAR.fullmatch(folder)]
     return not (
