@@ -38,7 +38,7 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     """Build a network of MMSeg and load its weights, on the GPU if there is one.
 
     Raises:
-        CheckpointError: It is missing, broke off, or is not of a training by MMSeg or not of this
+        CheckpointError: It is missing, truncated, not of a training by MMSeg, or not of this
             network; or the config describes no network.
     """
     contents = read_checkpoint(checkpoint)
@@ -75,7 +75,7 @@ def read_checkpoint(checkpoint: str) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        CheckpointError: It is missing, broke off, or is not a checkpoint.
+        CheckpointError: It is missing, truncated, or not a checkpoint.
     """
     try:
         contents = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")

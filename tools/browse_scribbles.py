@@ -130,7 +130,7 @@ def data_of_config(args: argparse.Namespace) -> Data:
     config = read_config(args.root)
     chosen = data_of(config, args.split)
     other = None
-    with contextlib.suppress(OSError, ValueError):  # It need not be there.
+    with contextlib.suppress(OSError, ValueError):  # It may be missing.
         other = data_of(config, "val" if args.split == "train" else "train").maps
     if other and other.folder == chosen.maps.folder:
         other = None

@@ -153,7 +153,7 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
             ids = Path(build_unread(given).ann_file or "")
         elif given.type == "BaseSegDataset" and given.get("ann_file"):
             ids = Path(given.get("data_root") or "", given["ann_file"])
-        # On an empty one, MMEngine fails with a message of its own or waits for an image for ever.
+        # On an empty one, MMEngine fails with a message of its own or waits for an image forever.
         if ids and ids.is_file() and not read_id_list(ids):
             raise DatasetFilesError(
                 f"{ids} names no image. Write the ids into it, one a line, or name another ann_file"

@@ -23,7 +23,7 @@ def read_image(path: str | Path) -> np.ndarray:
         (H, W, 3) of uint8, RGB.
 
     Raises:
-        OSError: The file is missing, broke off, or is not an image.
+        OSError: The file is missing, truncated, or not an image.
     """
     return np.ascontiguousarray(_load(path, LoadImageFromFile())[..., ::-1])
 

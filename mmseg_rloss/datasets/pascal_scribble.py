@@ -109,7 +109,7 @@ def find_id_list(root: Path, split: str, label_folder: str) -> str:
 
 
 def find_files(root: Path, lists: Sequence[str], folders: Sequence[str]) -> str:
-    """The first of the lists that is there, once all folders have been found.
+    """The first list that exists, once all folders have been found.
 
     Raises:
         DatasetNotFoundError: A folder is missing, or all lists are.

@@ -71,7 +71,7 @@ class CheckedMember(tarfile.TarInfo):
         """As TarInfo.
 
         Raises:
-            tarfile.ReadError: The tar is damaged, or broke off.
+            tarfile.ReadError: The tar is damaged or truncated.
         """
         try:
             return super().fromtarfile(tar)

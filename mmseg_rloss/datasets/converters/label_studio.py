@@ -192,7 +192,7 @@ def unpacked(packed: list[int]) -> np.ndarray:
     """The values of rle-pack, uint8 or, where they have more bits, int64.
 
     Raises:
-        FormatError: The data broke off, or are not such data.
+        FormatError: The data are truncated, or not such data.
     """
     try:
         bits = np.unpackbits(np.array(packed, dtype=np.uint8))
