@@ -93,7 +93,7 @@ class Demo:
     Args:
         images: Files to choose from, by name.
         classes: Their names.
-        palette: uint8 (K, 3), RGB, their colours.
+        palette: (K, 3) of uint8, RGB, their colours.
         network: A segmentor of MMSegmentation for these classes, if there is one.
         checkpoint: Where it comes from.
     """
@@ -114,7 +114,7 @@ class Demo:
         self._one_at_a_time = threading.Lock()  # more would only slow each other down
 
     def settings(self) -> dict[str, Any]:
-        """What the page has to know."""
+        """What the page needs to know."""
         colours = ["#" + bytes(colour).hex() for colour in self.palette]
         return dict(
             images=list(self.images),
@@ -130,8 +130,8 @@ class Demo:
         """Compute all pictures.
 
         Args:
-            image: uint8 (H, W, 3), RGB.
-            labels: uint8 (H, W), the strokes, UNLABELLED elsewhere.
+            image: (H, W, 3) of uint8, RGB.
+            labels: (H, W) of uint8, the strokes, UNLABELLED elsewhere.
             sigma_rgb: Bandwidth of the colours, in grey levels.
             sigma_xy: Bandwidth of the position, in pixels.
 
@@ -276,7 +276,7 @@ class RequestError(Exception):
 
 
 class DemoServer(ThreadingHTTPServer):
-    """Serves the page, and listens already; port 0 takes any that is free."""
+    """Serves the page, and listens from the start; port 0 takes any that is free."""
 
     def __init__(self, demo: Demo, host: str, port: int) -> None:
         super().__init__((host, port), PageHandler)
@@ -296,7 +296,7 @@ class PageHandler(BaseHTTPRequestHandler):
         self._respond(self._post)
 
     def log_request(self, *args: Any) -> None:
-        """Errors alone are worth a line in the terminal."""
+        """Log nothing: only errors deserve a line in the terminal."""
 
     def _get(self) -> tuple[str, bytes]:
         path = unquote(self.path)

@@ -20,7 +20,7 @@ _SUBPACKAGES = ("datasets", "engine", "models", "visualization")
 
 
 def __getattr__(name: str) -> Any:
-    """What needs MMSegmentation is imported when it is asked for."""
+    """Import what needs MMSegmentation when it is first used."""
     if name == "provide_images":
         return import_module(".engine", __name__).provide_images
     if name in _SUBPACKAGES:

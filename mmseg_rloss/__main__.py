@@ -24,13 +24,13 @@ TOOLS = {
 
 
 def tools_folder() -> Path:
-    """Where the tools lie: within a wheel, beside the package in a checkout."""
+    """The folder of the tools: within a wheel, beside the package in a checkout."""
     of_wheel = PACKAGE / ".mim" / "tools"
     return of_wheel if of_wheel.is_dir() else PACKAGE.parent / "tools"
 
 
 def main() -> NoReturn:
-    """Become the tool that the first argument names.
+    """Run the tool that the first argument names, in place of this process.
 
     Raises:
         SystemExit: There is no such tool.
@@ -52,7 +52,7 @@ def usage() -> str:
 
 
 def first_line(file: str) -> str:
-    """What a tool says about itself."""
+    """The first line of a tool's docstring."""
     with open(tools_folder() / file, encoding="utf-8") as source:
         return source.readline().strip().strip('"').partition(": `")[0]
 

@@ -38,7 +38,7 @@ def load_network(config: str | Config, checkpoint: str) -> nn.Module:
     """Build a network of MMSeg and load its weights, on the GPU if there is one.
 
     Raises:
-        CheckpointError: it is missing, broke off, or is not of a training by MMSeg or not of this
+        CheckpointError: It is missing, truncated, not of a training by MMSeg, or not of this
             network; or the config describes no network.
     """
     contents = read_checkpoint(checkpoint)
@@ -75,7 +75,7 @@ def read_checkpoint(checkpoint: str) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        CheckpointError: it is missing, broke off, or is not a checkpoint.
+        CheckpointError: It is missing, truncated, or not a checkpoint.
     """
     try:
         contents = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
@@ -87,12 +87,12 @@ def read_checkpoint(checkpoint: str) -> dict[str, Any]:
 
 
 def check_fits(model: nn.Module, contents: dict[str, Any], checkpoint: str) -> None:
-    """See that a checkpoint has the parameters by which a network predicts; warn of a few absent.
+    """Check that a checkpoint has the parameters for prediction; warn if a few are missing.
 
-    MMEngine leaves those that do not fit at random, and says so in its log alone.
+    MMEngine leaves those that do not fit at random values, and says so only in its log.
 
     Raises:
-        CheckpointError: most of a part of the network is absent or of another shape, or a parameter
+        CheckpointError: Most of a part of the network is absent or of another shape, or a parameter
             is not finite.
     """
     weights = contents.get("state_dict", contents)

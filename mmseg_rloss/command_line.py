@@ -30,7 +30,7 @@ def output_folder(text: str) -> Path:
     """Argparse's type for a folder to write to, which need not exist.
 
     Raises:
-        argparse.ArgumentTypeError: the folder could not be made.
+        argparse.ArgumentTypeError: The folder could not be made.
     """
     path = output_file(text)
     if path.exists() and not path.is_dir():
@@ -44,7 +44,7 @@ def output_picture(text: str) -> Path:
     """Argparse's type for a picture that Matplotlib is to write.
 
     Raises:
-        argparse.ArgumentTypeError: it could not be written, or its name has no known suffix.
+        argparse.ArgumentTypeError: It could not be written, or its name has no known suffix.
     """
     path = output_file(text)
     if path.is_dir():
@@ -58,7 +58,7 @@ def output_file(text: str) -> Path:
     """Argparse's type for a file to write, whose folder need not exist.
 
     Raises:
-        argparse.ArgumentTypeError: its folder could not be made.
+        argparse.ArgumentTypeError: Its folder could not be made.
     """
     path = Path(text)
     for part in (path, *path.parents):
@@ -78,7 +78,7 @@ def output_file(text: str) -> Path:
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config, with changes; end the tool if it cannot be read."""
-    # MMEngine's way of finding "mmseg::..." warns of itself, each time.
+    # MMEngine's way of finding "mmseg::..." causes this warning each time.
     warnings.filterwarnings("ignore", "pkg_resources is deprecated as an API")
     try:
         config = Config.fromfile(path)
@@ -110,7 +110,7 @@ def say(text: str) -> None:
 
 
 def stop_if_any(bad: list[str], title: str) -> None:
-    """End a tool that has finished all other files with those that it could not use, by name."""
+    """Exit with the names of the files that could not be used, once all others are done."""
     if bad:
         raise SystemExit(f"{len(bad)} {title}: {listed(bad)}")
 

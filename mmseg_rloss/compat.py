@@ -2,7 +2,7 @@
 
 The maintained fork (``onedl-mmsegmentation`` >= 1.3) behaves well by itself and is left alone.
 The official one (``mmsegmentation`` < 1.3) stumbles over what has changed around it since its last
-release. Each function below mends one such point and says why; none of them touches a file or
+release. Each function below fixes one such point and says why; none of them touches a file or
 another library's code, and all may be called again at no cost.
 """
 
@@ -27,7 +27,7 @@ _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # PyTorch reads it at each load
 
 
 def apply() -> None:
-    """Mend what needs it; to be called before any of MMSeg's models and losses is imported."""
+    """Fix what needs it; call this before any of MMSeg's models and losses is imported."""
     import mmseg  # not above: importing it calls this function (see registration.py)
 
     if digit_version(mmseg.__version__) >= digit_version(_FIRST_RELEASE_OF_THE_FORK):
@@ -37,7 +37,7 @@ def apply() -> None:
 
 
 def apply_to_checkpoints() -> None:
-    """Mend what reads checkpoints; imports nothing of MMSeg, and needs none of it imported."""
+    """Fix the reading of checkpoints; neither imports MMSeg nor needs it imported."""
     try:
         version = metadata.version("mmsegmentation")  # the fork goes by another name
     except metadata.PackageNotFoundError:
@@ -59,7 +59,7 @@ def stand_in_for_compiled_ops() -> None:
 
 
 class _MissingOps(ModuleType):
-    """Has every operator one asks for; each says what is missing, but only when it is called."""
+    """Has an operator of any name, which says what is missing, but only when it is called."""
 
     def __init__(self) -> None:
         super().__init__("mmcv._ext", "Stands in for the compiled operators of MMCV.")

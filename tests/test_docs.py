@@ -1,5 +1,6 @@
-"""The documentation keeps to what is there."""
+"""The documentation keeps to what is there, and to one form."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -67,3 +68,25 @@ def test_every_page_is_found_from_the_first_one():
             waiting += [page.parent / link for link in links]
     generated = ROOT / "docs" / "api.md"  # shown by the site alone
     assert {page.resolve() for page in PAGES} - {generated} == found
+
+
+def docstrings(file: Path) -> list[str]:
+    """Those of a module, its classes and its functions."""
+    documented = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    return [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
+
+
+def test_the_entries_of_docstrings_begin_with_capitals_and_leave_types_to_the_signature():
+    forms = dict.fromkeys(("Args", "Raises"), r"\*{0,2}[\w.]+(, \w+)*: [^a-z].*")
+    forms["Returns"] = r"(?![\w.]+(\[.*\])?: ).*"
+    entries = [
+        (file.relative_to(ROOT), kind, entry)
+        for folder in ("mmseg_rloss", "tools", "demo", "benchmarks")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for text in docstrings(file)
+        for kind, section in re.findall(r"(?m)^(Args|Raises|Returns):\n((?:    .*\n?)+)", text)
+        for entry in re.findall(r"(?m)^    (\S.*)$", section)
+    ]
+    assert len(entries) > 300
+    assert not [entry for entry in entries if not re.fullmatch(forms[entry[1]], entry[2])]

@@ -116,7 +116,7 @@ class Data(NamedTuple):
         """The image of an id.
 
         Raises:
-            ValueError: there is none, or there are two.
+            ValueError: There is none, or there are two.
         """
         return only_image(self.images, name, self.folder)
 
@@ -130,7 +130,7 @@ def data_of_config(args: argparse.Namespace) -> Data:
     config = read_config(args.root)
     chosen = data_of(config, args.split)
     other = None
-    with contextlib.suppress(OSError, ValueError):  # It need not be there.
+    with contextlib.suppress(OSError, ValueError):  # It may be missing.
         other = data_of(config, "val" if args.split == "train" else "train").maps
     if other and other.folder == chosen.maps.folder:
         other = None

@@ -3,12 +3,12 @@
 The trainings follow one config, which lists such a loss; only the losses and the labels differ. The
 full masks are those of the folder to validate on; where images to train on have none, that training
 is left out. The table gives the mean and the standard deviation over the seeds; the figure shows
-each seed. A call that was stopped goes on where it was, and what is finished is not trained again.
+each seed. An interrupted comparison resumes where it stopped, and trains nothing twice.
 
     ... --losses densecrf normalized dense_energy
 
 compares several losses of the config's `regularized_losses`, by name. Where the config warms up
-(RegularizedLossWarmupHook), they all go on from the checkpoint that cross entropy alone left at the
+(RegularizedLossWarmupHook), they all start from the checkpoint that cross entropy alone left at the
 end of the warm-up.
 """
 

@@ -25,7 +25,7 @@ SCRIBBLED_SHARE = 0.023  # of a region; strokes end later than asked for, near 0
 STROKE_WIDTH = 2
 SUPERSAMPLING = 4
 MANIFEST = "sample.json"
-DRAWING = 1  # raise it with any change of the scenes: an older set is then not taken for complete
+DRAWING = 1  # raise it when the scenes change, so that an older set is not complete
 SUFFIXES = {"JPEGImages": ".jpg", "SegmentationClassAug": ".png", "pascal_2012_scribble": ".png"}
 
 Polygons = list[np.ndarray]  # each (V, 2): x to the right, y down, about -1 to 1
@@ -264,7 +264,7 @@ def is_complete(out: Path, recipe: dict) -> bool:
     try:
         if json.loads(manifest.read_text(encoding="utf-8")) != recipe:
             return False
-    except (OSError, ValueError):  # It is missing, or was not written to the end.
+    except (OSError, ValueError):  # It is missing, or incomplete.
         return False
     return all(
         (out / folder / f"{name}{suffix}").is_file()

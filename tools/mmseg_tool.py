@@ -1,8 +1,8 @@
 """Run one of the command-line tools that MMSegmentation installs, with this package loaded.
 
 `train.py` and `test.py` are MMSegmentation's own, with all their options. Added here is only what
-they lack: a plain message for the mistakes that a newcomer makes, before the log begins, a screen
-with the progress alone, several processes on a machine without a GPU, and a resumption that is one.
+they lack: plain messages for a newcomer's mistakes, before the log begins, a screen that shows only
+the progress, several processes on a machine without a GPU, and a --resume that does resume.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
 
 
 def wait_asleep() -> None:
-    """Have PyTorch's threads wait for each other asleep, unless the environment says how.
+    """Let PyTorch's threads sleep while they wait, unless the environment says otherwise.
 
-    Awake, as is their default, they keep each other from the processors that neighbours use, too.
-    OpenMP reads this as it is loaded with PyTorch.
+    By default they spin, and on a shared machine keep each other off the processors. OpenMP reads
+    this when it is loaded with PyTorch.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -137,7 +137,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
-    """Raise for absent data, as the data set does, before a log begins and a model is built."""
+    """Raise for missing data, as the data set does, before a log begins and a model is built."""
     from mmseg_rloss.datasets import DatasetFilesError, ScribbleDataset
     from mmseg_rloss.datasets.config_data import build_unread, inner_dataset
     from mmseg_rloss.datasets.id_list import read_id_list
@@ -153,7 +153,7 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
             ids = Path(build_unread(given).ann_file or "")
         elif given.type == "BaseSegDataset" and given.get("ann_file"):
             ids = Path(given.get("data_root") or "", given["ann_file"])
-        # On an empty one, MMEngine fails with a message of its own or waits for an image for ever.
+        # On an empty one, MMEngine fails with a message of its own or waits for an image forever.
         if ids and ids.is_file() and not read_id_list(ids):
             raise DatasetFilesError(
                 f"{ids} names no image. Write the ids into it, one a line, or name another ann_file"
@@ -161,7 +161,7 @@ def look_for_data(config: Config, dataloaders: tuple[str, ...]) -> None:
 
 
 def no_weights(config: Config, error: URLError) -> str:
-    """What to say of weights that cannot be downloaded, with the options to go on."""
+    """The message for weights that cannot be downloaded, with the options to continue."""
     model = config.get("model") or {}
     init_cfg = (model.get("backbone") or {}).get("init_cfg") or {}
     named = [
@@ -231,7 +231,7 @@ def work_dir_of(args: argparse.Namespace, config: Config) -> Path:
 
 
 def look_at_work_dir(work_dir: Path) -> None:
-    """Stop where the training could not write."""
+    """Stop if the training could not write."""
     from mmseg_rloss.command_line import output_folder
 
     try:
@@ -296,7 +296,7 @@ def resuming(runner: type[Runner]) -> type[Runner]:
 
 
 def plain(runner: type[Runner]) -> type[Runner]:
-    """A Runner that shows its progress, and leaves all else to its log file."""
+    """A Runner that shows only its progress, and leaves the rest to its log file."""
     from mmseg_rloss.engine.console import Console
 
     console = Console()
@@ -311,7 +311,7 @@ def plain(runner: type[Runner]) -> type[Runner]:
 
 
 def where_to_go_on(work_dir: Path) -> str:
-    """What to say of a training that Ctrl-C ends."""
+    """The message when Ctrl-C ends a training."""
     pointer = work_dir / "last_checkpoint"
     named = pointer.read_text().strip() if pointer.exists() else ""
     if not named:
@@ -381,7 +381,7 @@ def distribute_on_cpu() -> None:
 
 
 def is_lost_connection(error: RuntimeError) -> bool:
-    """Whether a process was left by another one, as gloo and NCCL report it."""
+    """Whether gloo or NCCL reports that another process is gone."""
     import torch.distributed
 
     if isinstance(error, torch.distributed.DistError):
@@ -393,8 +393,8 @@ def leave_process_group() -> None:
     """End the group's threads: one that frees a tensor while the interpreter exits aborts it.
 
     They end with the last reference to the group. The model wrapper's lasts until the garbage is
-    collected, since the Runner is part of reference cycles; it must not be the last, for a wrapper
-    waits for the threads with the lock of the interpreter held that they may need.
+    collected, since the Runner is part of reference cycles. It must not be the last: a wrapper
+    waits for the threads while it holds the interpreter's lock, which they may need.
     """
     import torch.distributed
 

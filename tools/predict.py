@@ -4,7 +4,7 @@
 
 writes predictions/masks/NAME.png, whose pixels are the network's class indices in the colours of
 the classes, and predictions/overlays/NAME.jpg. Images in subfolders keep their subfolders; masks
-and overlays of an earlier run do not count. With --save-scores, predictions/scores/NAME.npy holds
+and overlays of an earlier run are left out. With --save-scores, predictions/scores/NAME.npy holds
 the logits, float16 (classes, height, width).
 
 --refine lets a dense CRF refine the predictions; its parameters are options of the config:
@@ -108,7 +108,7 @@ def refine(model: ConfigDict, iterations: int) -> None:
 def find_images(paths: list[Path], out: Path) -> dict[str, Path]:
     """Each image by its name without suffix, relative to the folder that was named.
 
-    What an earlier run has written does not count.
+    What an earlier run has written is left out.
     """
     images: dict[str, Path] = {}
     for path in paths:

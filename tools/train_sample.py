@@ -1,7 +1,7 @@
-"""Draw the sample data set, train on it, evaluate, and say what came of it (`make train`).
+"""Draw the sample data set, train on it, evaluate, and report the results (`make train`).
 
-Each step is skipped where its result is there already; a training that was interrupted goes on
-from its last checkpoint. Remove the work folder to train anew.
+Each step whose result exists is skipped; an interrupted training resumes from its last checkpoint.
+Remove the work folder to start over.
 """
 
 import argparse

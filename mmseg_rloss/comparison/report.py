@@ -1,4 +1,4 @@
-"""What comes of the trainings that are compared: a table, a figure, and pictures."""
+"""The results of a comparison: a table, a figure, and pictures."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def table(results: Results) -> Iterator[str]:
 
 
 def rate(run: Any, *keys: str) -> float:
-    """What a result holds under keys within keys."""
+    """The value of a result under nested keys."""
     for key in keys:
         run = run[key]
     return run

@@ -1,4 +1,4 @@
-"""What a training has learnt: rates on the validation set, near boundaries too."""
+"""The scores of a training on the validation set, near boundaries too."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Areas:
         self._sums += torch.stack(counted)
 
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
-        """IoU and accuracy of each class (K,) in per cent; NaN for a class that nowhere occurs."""
+        """IoU and accuracy of each class (K,) in per cent; NaN for a class that does not occur."""
         rates = IoUMetric.total_area_to_metrics(*self._sums)
         return 100 * rates["IoU"], 100 * rates["Acc"]
 

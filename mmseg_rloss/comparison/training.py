@@ -1,4 +1,4 @@
-"""One of the trainings that are compared: begun, resumed, or left as it is finished."""
+"""One training of a comparison: started, resumed, or skipped if it is finished."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .variants import WARMUP, ComparisonError, hooks, type_name
 
 
 def run(config: Config, folder: Path, warm: Path | None) -> Result:
-    """Train to the end and measure, as far as this has not been done already.
+    """Train to the end and measure, unless this has been done already.
 
     Args:
         config: Of this training.
@@ -48,7 +48,7 @@ def run(config: Config, folder: Path, warm: Path | None) -> Result:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there when it is whole: an interruption leaves none."""
+    """Write a file that appears only when it is whole: an interruption leaves none."""
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)

@@ -64,7 +64,7 @@ def heads(config: Config) -> list[ConfigDict]:
 
 
 def losses_of(head: ConfigDict) -> Sequence[ConfigDict]:
-    """The losses of a head; a single one stands in loss_decode by itself, MMSeg's usual form."""
+    """The losses of a head; loss_decode may be a single one, MMSeg's usual form."""
     losses = head.get("loss_decode") or dict(type="CrossEntropyLoss")  # as BaseDecodeHead
     return losses if isinstance(losses, (list, tuple)) else [ConfigDict(losses)]
 
@@ -77,9 +77,9 @@ def is_regularized(loss: ConfigDict) -> bool:
 
 
 def vary(config: Config, variant: str, loss: dict | None, seed: int) -> Config:
-    """The config of one training, with its loss in the place of the config's."""
+    """The config of one training, with its loss instead of the config's."""
     config = copy.deepcopy(config)
-    config.pop("regularized_losses", None)  # a change to one shall not concern the others
+    config.pop("regularized_losses", None)  # a change to one must not affect the others
     config.randomness = dict(seed=seed)
     for head in heads(config):
         had_any = any(map(is_regularized, losses_of(head)))

@@ -66,7 +66,7 @@ class ConfigData(NamedTuple):
 
 
 def data_of(config: Config, split: str) -> ConfigData:
-    """Find the files of a split, without a look into them.
+    """Find the files of a split without reading them.
 
     Args:
         config: A config of MMSeg.
@@ -101,7 +101,7 @@ def data_of(config: Config, split: str) -> ConfigData:
 
 
 def label_folder(config: Config, split: str) -> Path:
-    """The folder of a split's label maps, whether it is there or not.
+    """The folder of a split's label maps, whether or not it exists.
 
     Raises:
         ValueError: The config has no such data set, or it names no folder.
@@ -116,7 +116,7 @@ def label_folder(config: Config, split: str) -> Path:
 
 
 def type_of(dataset: ConfigDict) -> type:
-    """The class of a data set, by whichever name its config has it.
+    """The class of a data set, however its config names it.
 
     Raises:
         ValueError: There is none of that name.

@@ -1,4 +1,4 @@
-"""Looks at the images and label maps of a data set before a network sees them."""
+"""Checks the images and label maps of a data set before a network sees them."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def check_files(
     owner: str = "",
     problems: Iterable[str] = (),
 ) -> None:
-    """Look at every image and its label map, and report all that is wrong.
+    """Check every image and its label map, and report everything that is wrong.
 
     Label maps are decoded; of an image, the header and the end of the file are read.
 
     Args:
-        pairs: the paths of each image and its label map.
-        num_classes: labels from this number on have no class.
-        scribbles: whether most pixels should be unlabelled.
-        ignore_index: what stands for unlabelled in the label maps.
-        reduce_zero_label: whether 0 does, and the classes count from 1.
-        loader: how the pipeline reads images, if not by default.
-        owner: whose argument ignore_index is, if not the data set's.
-        problems: what is wrong with images that are not among the pairs.
+        pairs: The paths of each image and its label map.
+        num_classes: Labels from this number on have no class.
+        scribbles: Whether most pixels should be unlabelled.
+        ignore_index: What stands for unlabelled in the label maps.
+        reduce_zero_label: Whether 0 does, and the classes count from 1.
+        loader: How the pipeline reads images, if not by default.
+        owner: Whose argument ignore_index is, if not the data set's.
+        problems: What is wrong with images that are not among the pairs.
 
     Raises:
-        DatasetFilesError: naming each file that cannot be used, and why.
+        DatasetFilesError: Files cannot be used; it names each of them, and why.
     """
     inspect = partial(
         inspect_pair,
@@ -99,9 +99,9 @@ def doubt_about(
 
     Args:
         pixels: (256,) numbers of pixels of each label.
-        scribbles: whether most pixels should be unlabelled.
-        ignore_index: the label of those.
-        owner: as in :func:`check_files`.
+        scribbles: Whether most pixels should be unlabelled.
+        ignore_index: The label of those.
+        owner: As in :func:`check_files`.
     """
     present = np.flatnonzero(pixels).tolist()
     if present == [0, UNLABELLED] and ignore_index == UNLABELLED:
@@ -137,7 +137,7 @@ def _hint_at_other_values(findings: list[Finding], num_classes: int, owner: str)
 
 
 def listed(names: list[str]) -> str:
-    """The names a line each, as far as a person would read them."""
+    """The names, one a line, cut off where nobody would read on."""
     more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
     return "\n  ".join(names[:MAX_NAMES] + more)
 
@@ -163,7 +163,7 @@ def inspect_pair(
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         return found(str(error) if missing else f"{label_path}: unreadable ({error})")
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         return found(f"{label_path}: unreadable ({reason(error)})")
     if len(image.getbands()) != 1:
         return found(f"{label_path}: {len(image.getbands())} channels where a label map has one")

@@ -17,16 +17,16 @@ def read_id_list(path: str | Path) -> list[str]:
 
     ``2007_000032``, ``JPEGImages/2007_000032.jpg`` and rloss's and DeepLab's
     ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` name the same image.
-    Which labels are read is not the list's affair. Blank lines and a byte order mark do no harm.
+    The list does not decide which labels are read. Blank lines and a byte order mark are ignored.
 
     Args:
-        path (str | Path): the file, in UTF-8.
+        path: The file, in UTF-8.
 
     Returns:
-        list[str]: the ids, in order.
+        The ids, in order.
 
     Raises:
-        ValueError: it is not text, or a line pairs an image with the labels of another.
+        ValueError: It is not text, or a line pairs an image with the labels of another.
     """
     data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     try:

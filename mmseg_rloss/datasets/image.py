@@ -17,13 +17,13 @@ def read_image(path: str | Path) -> np.ndarray:
     """Read an image as MMSeg's LoadImageFromFile does: upright, 16 bits a channel scaled to 8.
 
     Args:
-        path (str | Path): the file.
+        path: The file.
 
     Returns:
-        np.ndarray: uint8 of shape (H, W, 3), RGB.
+        (H, W, 3) of uint8, RGB.
 
     Raises:
-        OSError: the file is missing, broke off, or is not an image.
+        OSError: The file is missing, truncated, or not an image.
     """
     return np.ascontiguousarray(_load(path, LoadImageFromFile())[..., ::-1])
 
@@ -34,10 +34,10 @@ def shown(name: str) -> str:
 
 
 def image_size(path: str | Path, loader: LoadImageFromFile) -> tuple[int, int]:
-    """Height and width of an image as a pipeline's loader makes it, by the header if that will do.
+    """Height and width of an image as a pipeline's loader makes it, from the header if possible.
 
     Raises:
-        OSError: as :func:`read_image`.
+        OSError: As :func:`read_image`.
     """
     _check_whole(path)
     # Pillow gives another size for a turned image, and cannot open all that OpenCV can.
@@ -51,7 +51,7 @@ def _load(path: str | Path, loader: LoadImageFromFile) -> np.ndarray:
     _check_whole(path)
     try:
         return loader.transform(dict(img_path=str(path)))["img"]
-    except Exception as error:  # Each decoder has its own types.
+    except Exception as error:  # Each decoder raises its own types.
         raise OSError(f"{path}: unreadable ({reason(error)})") from error
 
 
@@ -62,11 +62,11 @@ def _check_whole(path: str | Path) -> None:
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse what is not a file: opening a pipe would wait for ever.
+    """Refuse what is not a file: opening a pipe would block forever.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        OSError: it is something other than a file.
+        FileNotFoundError: Nothing is there.
+        OSError: It is something other than a file.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: missing (No such file or directory)")

@@ -11,7 +11,7 @@ from .id_list import IMAGE_SUFFIXES
 
 def regular_files(root: Path) -> Iterator[Path]:
     """The files below a folder, behind links too, without pipes and devices."""
-    seen = set()  # A folder that links lead to again is walked again under another name alone.
+    seen = set()  # A folder that links lead to again is walked again only under another name.
     for folder, subfolders, names in os.walk(root, followlinks=True):
         place = os.path.realpath(folder), os.path.basename(folder)
         if place in seen:

@@ -19,7 +19,7 @@ def voc_palette() -> np.ndarray:
     bits the next ones, and so on. Label 255, unlabelled, comes out as a pale cream.
 
     Returns:
-        np.ndarray: uint8 of shape (256, 3), RGB.
+        (256, 3) of uint8, RGB.
     """
     labels = np.arange(256)
     palette = np.zeros((256, 3), dtype=np.uint8)
@@ -34,7 +34,7 @@ def full_palette(palette: np.ndarray | None = None) -> np.ndarray:
     """A colour for every label: those of a palette (K, 3), and VOC's for the others.
 
     Returns:
-        np.ndarray: uint8 of shape (256, 3), RGB.
+        (256, 3) of uint8, RGB.
     """
     colours = voc_palette()
     if palette is not None:
@@ -50,10 +50,10 @@ def write_label_png(
     The file appears when it is whole, so that an interruption never leaves half of one.
 
     Args:
-        labels (np.ndarray): uint8 of shape (H, W); 255 stands for unlabelled.
-        path (str | Path): the file to write.
-        palette (np.ndarray): uint8 of shape (K, 3), RGB, the colours of the first K labels; the
-            others keep VOC's, as all of them do without it.
+        labels: (H, W) of uint8; 255 stands for unlabelled.
+        path: The file to write.
+        palette: (K, 3) of uint8, RGB, the colours of the first K labels; the others keep VOC's, as
+            all of them do without it.
     """
     image = Image.fromarray(labels)
     image.putpalette(full_palette(palette).tobytes())
@@ -68,25 +68,24 @@ def read_label_png(
     """Read a label map and its colours.
 
     Args:
-        path (str | Path): a one-channel PNG, with a palette or grey.
-        ignore_index (int): what stands for unlabelled in the file.
-        reduce_zero_label (bool): whether 0 stands for unlabelled, and the classes count from 1.
+        path: A one-channel PNG, with a palette or grey.
+        ignore_index: What stands for unlabelled in the file.
+        reduce_zero_label: Whether 0 stands for unlabelled, and the classes count from 1.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: the labels, uint8 of shape (H, W), where 255 stands for
-        unlabelled, and the colours, uint8 of shape (256, 3), RGB: the file's, or VOC's for a grey
-        one.
+        The labels, (H, W) of uint8, where 255 stands for unlabelled, and the colours, (256, 3) of
+        uint8, RGB: the file's, or VOC's for a grey one.
 
     Raises:
-        OSError: the file is missing.
-        ValueError: it cannot be read, has more than one channel or holds no labels.
+        OSError: The file is missing.
+        ValueError: It cannot be read, has more than one channel or holds no labels.
     """
     check_regular(path)
     colours = voc_palette()
     try:
         image = Image.open(path)
         image.load()
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         raise ValueError(f"{path}: unreadable ({reason(error)})") from error
     with image:
         if len(image.getbands()) != 1:
@@ -111,7 +110,7 @@ def labels_of(image: Image.Image, name: str | Path) -> np.ndarray:
     """The labels of a decoded image of one channel, uint8 (H, W), as MMSeg's LoadAnnotations.
 
     Raises:
-        ValueError: its values do not fit 8 bits, to which LoadAnnotations would cut them, or it was
+        ValueError: Its values do not fit 8 bits, to which LoadAnnotations would cut them, or it was
             a JPEG.
     """
     if image.format in LOSSY:

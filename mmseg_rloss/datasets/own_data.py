@@ -18,7 +18,7 @@ from .transforms.loading import LoadRegionOfInterest
 
 
 def check_training_files(dataset: Any) -> None:
-    """Look at the files of a training set that loads the region of interest.
+    """Check the files of a training set that loads the region of interest.
 
     Args:
         dataset: A data set of MMSeg, or a wrapper of such sets.
@@ -33,15 +33,15 @@ def check_training_files(dataset: Any) -> None:
 
 
 def has_scribbles(dataset: Any) -> bool:
-    """Whether a training set, or a set within it, has scribbles, as any has by default."""
+    """Whether a training set, or a set within it, has scribbles, which is the default."""
     return any(getattr(part, "labels", "scribble") == "scribble" for part in _sets(dataset))
 
 
 def check_evaluation_files(loop: Any) -> None:
-    """Look at the files of a set to evaluate on, unless it is one of MMSeg's public ones.
+    """Check the files of a set to evaluate on, unless it is one of MMSeg's public ones.
 
-    MMSeg's metrics count predictions where labels have no class, and fail without a name where they
-    have another size.
+    MMSeg's metrics count predictions where labels have no class, and where sizes differ, they fail
+    without naming the file.
 
     Args:
         loop: MMEngine's, to validate or to test.
@@ -55,7 +55,7 @@ def check_evaluation_files(loop: Any) -> None:
 
 
 def check_masks(dataset: Any, ignore_index: int) -> None:
-    """Look at the files of a set to evaluate on, by a metric that leaves out a label.
+    """Check the files of a set to evaluate on, by a metric that ignores a label.
 
     Raises:
         DatasetFilesError: As in :func:`check_training_files`.

@@ -37,25 +37,25 @@ class PascalScribbleDataset(ScribbleDataset):
             or ImageSets/Segmentation/{train_aug,val}.txt
 
     Label maps have one channel (palette or grey) with VOC's 21 indices. Every image and label
-    map of the split is looked at before training starts: a second or two for a thousand of them.
+    map of the split is checked before training starts: a second or two for a thousand of them.
     A warning names labels that look as if another value than 255 stood for unlabelled.
 
     Args:
-        data_root (str): the root folder.
-        split (str): 'train' or 'val'.
-        labels (str): 'scribble' or 'mask'.
-        ann_file (str): another list of ids, relative to the root.
-        data_prefix (dict): other folders, `img_path` and `seg_map_path`, relative to the root.
-        img_suffix (str): the suffix of the images.
-        **kwargs: as in ScribbleDataset, such as `ignore_index`, and in BaseSegDataset; `metainfo`
+        data_root: The root folder.
+        split: 'train' or 'val'.
+        labels: 'scribble' or 'mask'.
+        ann_file: Another list of ids, relative to the root.
+        data_prefix: Other folders, `img_path` and `seg_map_path`, relative to the root.
+        img_suffix: The suffix of the images.
+        **kwargs: As in ScribbleDataset, such as `ignore_index`, and in BaseSegDataset; `metainfo`
             can choose some of VOC's classes.
 
     Raises:
-        DatasetNotFoundError: the root, a folder or the id list is missing.
-        TypeError: an argument is of another type.
-        DatasetFilesError: files of the split are missing, unreadable, truncated, of unequal size
+        DatasetNotFoundError: The root, a folder or the id list is missing.
+        TypeError: An argument is of another type.
+        DatasetFilesError: Files of the split are missing, unreadable, truncated, of unequal size
             or hold labels other than VOC's.
-        ValueError: a transform of the pipeline would invent labels.
+        ValueError: A transform of the pipeline would invent labels.
     """
 
     METAINFO = PascalVOCDataset.METAINFO
@@ -109,10 +109,10 @@ def find_id_list(root: Path, split: str, label_folder: str) -> str:
 
 
 def find_files(root: Path, lists: Sequence[str], folders: Sequence[str]) -> str:
-    """The first of the lists that is there, once all folders have been found.
+    """The first list that exists, once all folders have been found.
 
     Raises:
-        DatasetNotFoundError: a folder is missing, or all lists are.
+        DatasetNotFoundError: A folder is missing, or all lists are.
     """
     if missing := missing_files(root, lists, folders):
         raise DatasetNotFoundError(not_found_message(root, missing))

@@ -39,29 +39,29 @@ class ScribbleDataset(BaseSegDataset):
         masks/<id>.png                    full masks, for those that have one
 
     Ids may hold spaces, dots and subfolders. Label maps have one channel (palette or grey), and
-    their pixels are indices into the classes. Every image and label map is looked at before
+    their pixels are indices into the classes. Every image and label map is checked before
     training starts: a second or two for a thousand of them. A warning names labels that look as
     if another value than 255 stood for unlabelled.
 
     Args:
-        data_root (str): the root folder.
-        metainfo (dict): `classes`, the names in the order of the labels, or a text file with a name
-            a line; `palette`, the colour of each, RGB 0-255, which are VOC's by default.
-        ann_file (str): a list of ids, relative to the root. Without one, all label maps count.
-        data_prefix (dict): other folders, `img_path` and `seg_map_path`, relative to the root.
-        labels (str): 'scribble' or 'mask': which folder is read by default, and whether most pixels
+        data_root: The root folder.
+        metainfo: `classes`, the names in the order of the labels, or a text file with a name a
+            line; `palette`, the colour of each, RGB 0-255, which are VOC's by default.
+        ann_file: A list of ids, relative to the root. Without one, all label maps count.
+        data_prefix: Other folders, `img_path` and `seg_map_path`, relative to the root.
+        labels: 'scribble' or 'mask': which folder is read by default, and whether most pixels
             should be unlabelled.
-        img_suffix (str): the suffix of the images, if others of the same id shall not count.
-        ignore_index (int): what stands for unlabelled in the label maps; the network gets 255.
-        **kwargs: as in BaseSegDataset, such as `pipeline`, `indices` and `reduce_zero_label` (0
+        img_suffix: The suffix of the images, if others of the same id are to be ignored.
+        ignore_index: What stands for unlabelled in the label maps; the network gets 255.
+        **kwargs: As in BaseSegDataset, such as `pipeline`, `indices` and `reduce_zero_label` (0
             stands for unlabelled, and the classes count from 1).
 
     Raises:
-        DatasetNotFoundError: the root, a folder or the id list is missing.
-        TypeError: an argument is of another type.
-        DatasetFilesError: files are missing, unreadable, truncated, of unequal size, share an id or
+        DatasetNotFoundError: The root, a folder or the id list is missing.
+        TypeError: An argument is of another type.
+        DatasetFilesError: Files are missing, unreadable, truncated, of unequal size, share an id or
             hold labels of no class. All of them are named.
-        ValueError: no classes are named, the palette does not fit them, or a transform of the
+        ValueError: No classes are named, the palette does not fit them, or a transform of the
             pipeline would invent labels.
     """
 
@@ -136,7 +136,7 @@ class ScribbleDataset(BaseSegDataset):
         classes = self._metainfo["classes"]
         if not self._metainfo.get("palette"):
             self._metainfo["palette"] = voc_palette()[: len(classes)].tolist()
-        if self.label_map is None:  # Else BaseSegDataset takes those of the chosen classes.
+        if self.label_map is None:  # Otherwise BaseSegDataset takes those of the chosen classes.
             check_palette(self._metainfo["palette"], len(classes))
         return super()._update_palette()
 

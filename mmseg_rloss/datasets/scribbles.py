@@ -21,12 +21,12 @@ def draw_scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One stroke along the spine of each connected region of a mask, the background's too.
 
     Args:
-        mask (np.ndarray): uint8 of shape (H, W); 255 stands for unlabelled.
-        rng (np.random.Generator): decides where strokes begin and end and how they waver.
+        mask: (H, W) of uint8; 255 stands for unlabelled.
+        rng: Decides where strokes begin and end and how they waver.
 
     Returns:
-        np.ndarray: uint8 of shape (H, W): the label on the strokes, which stay inside their
-        region, and 255 elsewhere.
+        (H, W) of uint8: the label on the strokes, which stay inside their region, and 255
+        elsewhere.
     """
     scribbles = np.full_like(mask, UNLABELLED)
     for region in _regions(mask):
@@ -80,12 +80,12 @@ def draw_stroke(
     """Draw a polyline with a square brush.
 
     Args:
-        points (np.ndarray): (M, 2), x and y in pixels, of one point or more, inside or outside.
-        shape (tuple[int, int]): height and width of the canvas.
-        width (int): of the brush in pixels, odd.
+        points: (M, 2), x and y in pixels, of one point or more, inside or outside.
+        shape: Height and width of the canvas.
+        width: Of the brush in pixels, odd.
 
     Returns:
-        np.ndarray: bool of that shape.
+        (H, W) of bool, true on the stroke.
     """
     canvas = np.zeros(shape, dtype=np.uint8)
     corners = np.round(points).astype(np.int32)
@@ -96,11 +96,11 @@ def draw_stroke(
 
 
 def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:
-    """Draw a stroke through (M, 2) points of a region where it covers the region; never nowhere."""
+    """Draw the part of a stroke through (M, 2) points that lies in its region; never nothing."""
     depth = region.depth
     height, width = depth.shape
     here = canvas[region.corner[1] :, region.corner[0] :][:height, :width]
-    # OpenCV draws a line that leaves the canvas a little differently: let it leave the image alone.
+    # OpenCV draws a line that leaves the canvas slightly differently: it may leave only the image.
     first = np.minimum(np.floor(points.min(0)).astype(int) - 1, 0)
     first = np.maximum(first, -region.corner)
     last = np.maximum(np.ceil(points.max(0)).astype(int) + 2, [width, height])
@@ -112,7 +112,7 @@ def _paint(canvas: np.ndarray, points: np.ndarray, region: Region) -> None:
 
 
 def _stroke(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The spine of a region, a little wavering, without its ends; (M, 2), x and y in pixels."""
+    """The spine of a region, jittered and without its ends; (M, 2), x and y in pixels."""
     size = np.array(depth.shape[::-1])
     step = max(STROKE_WIDTH / 2, size.max() / GRID)  # pixels a cell
     cells = np.maximum(1, np.round(size / step)).astype(int)
@@ -126,7 +126,7 @@ def _stroke(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _smooth(points: np.ndarray, reach: int) -> np.ndarray:
-    """A running mean over so many points."""
+    """A running mean over ``reach`` points."""
     padded = np.pad(points, ((reach // 2, (reach - 1) // 2), (0, 0)), mode="edge")
     kernel = np.full(reach, 1 / reach)
     return np.stack([np.convolve(padded[:, axis], kernel, "valid") for axis in (0, 1)], axis=1)

@@ -24,7 +24,7 @@ ABOUT_MMSEG = (
         "mmseg/engine/hooks/visualization_hook.py",
         "The draw is False, it means that the hook for visualization will not take effect.",
     ),
-    # For the stock SegFormer's weights, to which docs/own_data.md keeps.
+    # For the stock SegFormer's weights, which docs/own_data.md uses.
     ("mmseg/models/backbones/mit.py", "DeprecationWarning: pretrained is deprecated"),
 )
 
@@ -39,7 +39,7 @@ class Console:
         warnings.showwarning = self._on_warning
 
     def take(self, logger: logging.Logger) -> None:
-        """Show of a log what a user needs. Its file, where it has one, gets all, warnings too."""
+        """Show only what a user needs of a log. Its file, if any, gets everything, warnings too."""
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):
                 self._file = handler

@@ -1,4 +1,4 @@
-"""Hands every RegularizedLoss of a network the images whose logits it is about to judge."""
+"""Hands every RegularizedLoss of a network the images whose logits come next."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ def provide_images(
 
     Each forward in mode ``loss`` gets the batch as 0-255 RGB, computed back from the data
     preprocessor's mean, std and channel order, or as KeepImage kept it in the pipeline, and the
-    region of interest; both are taken back
-    when it returns. The lattices that the losses need are launched before the network computes
-    its logits; losses with the same bandwidths and scale share one. Calling this twice for a
-    model does no harm.
+    region of interest; both are taken back when it returns. The lattices that the losses need are
+    launched before the network computes its logits; losses with the same bandwidths and scale share
+    one. Calling this twice for a model is harmless.
 
     Args:
         model: The segmentor, or what wraps it (distributed, compiled).
         value_range: The least and the largest value of the images as they are loaded; others are
             refused, on a GPU one batch late. The losses' ``sigma_rgb`` has the same unit: of 16-bit
-            images, (0, 65535), it is 257 times that of 8-bit ones. None lets any pass.
+            images, (0, 65535), it is 257 times that of 8-bit ones. None accepts any.
 
     Returns:
         A handle whose ``remove()`` ends it. It also serves as a context manager.
@@ -87,7 +86,7 @@ class ImageProvider:
         tags = image_tags(inputs, data_samples)
         kept = kept_images(inputs, data_samples)
         scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor, tags, kept)
-        # A quarter of the pixels says as much as all of them.
+        # A quarter of the pixels is enough.
         scale_factor = 0.5 if min(scene.size) > 1 else 1.0
         self._check_range(scene.image(scale_factor), scene.region(scale_factor, inputs))
         for loss in self._losses:

@@ -1,4 +1,4 @@
-"""Checks, before training, that heads can use their losses, and that these suit scribbles."""
+"""Checks before training that heads can use their losses, and that these suit scribbles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_heads(segmentor: nn.Module) -> None:
     """Refuse a RegularizedLoss in a head of MMSeg that is known not to use it.
 
     Raises:
-        ValueError: Naming the head and the way out.
+        ValueError: It names the head and the remedy.
     """
     for name, module in segmentor.named_modules():
         for head, reason in _UNUSABLE.items():
@@ -35,7 +35,7 @@ def check_heads(segmentor: nn.Module) -> None:
 
 
 def trap_of_heads(segmentor: nn.Module) -> str | None:
-    """What to say of cross entropies that average over pixels without a label, too."""
+    """The message for cross entropies that also average over unlabelled pixels, or None."""
     names = [
         name
         for name, module in segmentor.named_modules()

@@ -1,4 +1,4 @@
-"""Tells, on the first batch, whether the weight of a plain energy fits its images."""
+"""Checks on the first batch whether the weight of a plain energy fits its images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAR = 10  # times stronger or weaker; twice is still of the same strength
 
 
 def doubt_about_weight(name: str, loss: RegularizedLoss, head: nn.Module) -> str | None:
-    """What to say of a weight that is far from the published one, carried over to the images.
+    """The message for a weight that is far from the published one, converted to these images.
 
     Args:
         name: Of the loss, as ``named_modules`` has it.

@@ -1,4 +1,4 @@
-"""Gaussian filtering on the permutohedral lattice and the losses upon it, on torch alone."""
+"""Gaussian filtering on the permutohedral lattice and the losses built on it, on torch alone."""
 
 from . import layers
 from .lattice import Lattice, bilateral_filter, gaussian_filter_exact, permutohedral_filter

@@ -21,7 +21,7 @@ def check_positive(name: str, value: float) -> float:
 
 
 def check_not_negative(name: str, value: float) -> float:
-    """``value`` as a float, if it is a finite number from 0 on."""
+    """``value`` as a float, if it is a finite number of at least 0."""
     number = _check_number(name, value)
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be finite and not negative, not {value}")
@@ -67,7 +67,7 @@ def _unwrap(name: str, value: Any) -> Any:
 
 
 def check_count(name: str, value: int, *, least: int = 0) -> int:
-    """``value`` as an int, if it is an integer from ``least`` on, of 32 bits."""
+    """``value`` as an int, if it is an integer of at least ``least``, of 32 bits."""
     value = _unwrap(name, value)
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int, not {type(value).__name__} {value!r}")
@@ -145,7 +145,7 @@ def check_constant(name: str, tensor: Tensor) -> None:
 def check_reverse_mode(tensor: Tensor) -> None:
     """Raise for a tensor that torch.func differentiates.
 
-    An op would drop the tangent of the forward mode without a word, and fails in the reverse mode
+    An op would drop the tangent of the forward mode silently, and fails in the reverse mode
     of torch.func with a message about autograd.Function.
     """
     if torch.compiler.is_compiling():

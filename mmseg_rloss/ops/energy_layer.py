@@ -102,7 +102,7 @@ class EnergyLayer(nn.Module, ABC):
             ) from error
 
     def known(self, scene: Scene) -> dict[str, Tensor | None]:
-        """What :meth:`energy` takes of the images beside their affinities: nothing here."""
+        """What :meth:`energy` takes of the images besides their affinities: nothing here."""
         return {}
 
     def extra_repr(self) -> str:

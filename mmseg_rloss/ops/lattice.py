@@ -32,7 +32,7 @@ class Associations(NamedTuple):
 class Lattice:
     """The lattice points among which the pixels of a batch lie, by their features.
 
-    Stands for the affinities A of the pixels: ``filter`` multiplies by A, which approximates
+    Represents the affinities A of the pixels: ``filter`` multiplies by A, which approximates
     ``exp(-|f_i - f_j|^2 / 2)`` of the features f, un-normalised, the self term included, in time
     linear in pixels and channels (Adams, Baek and Davis, "Fast High-Dimensional Filtering Using
     the Permutohedral Lattice", Eurographics 2010, section 3). As in the original, A is scaled by
@@ -40,7 +40,7 @@ class Lattice:
     which :func:`gaussian_filter_exact` computes.
 
     Features may have any number of dimensions. With many, the lattice is close to the Gaussian as
-    far as they are correlated; noise of its own in each of 100 bands leaves every pixel alone.
+    far as they are correlated; independent noise in each of 100 bands isolates every pixel.
 
     On a GPU, building is launched and not waited for: build a lattice well before its first use,
     and nothing waits at all. More than 15 dimensions are filtered on the CPU, there and back.

@@ -31,7 +31,7 @@ from .scene import Scene
 from .segmentation import UNLABELLED, Segmentation
 from .self_labels import CLASS_BALANCE, infer_labels, self_label_energy
 
-# What mmseg_rloss and mmseg_rloss.ops offer, too.
+# Also exported by mmseg_rloss and mmseg_rloss.ops.
 __all__ = [
     "DenseCRFLoss",
     "DenseEnergyLoss",

@@ -13,7 +13,7 @@ from .checks import check_count, check_is_tensor, check_not_negative, check_posi
 from .lattice import Lattice
 from .ranges import GREY_LEVELS, RangeCheck, judge_probabilities
 
-# Of a class in the unary terms, so that no prediction is beyond doubt; pydensecrf's, too.
+# Of a class in the unary terms, so that no prediction is certain; as in pydensecrf.
 MIN_PROBABILITY = 1e-5
 
 

@@ -16,7 +16,7 @@ def scaled_probabilities(logits: Tensor, region: Tensor, scale_factor: float) ->
 
     ``softmax(logits)`` over the channels (or, for one channel x, ``sigmoid`` of -x and x), scaled
     down bilinearly and multiplied with ``region``. Nothing of full size is kept for the gradient
-    but the logits, of which the softmax is computed anew. Sums are formed in float32, or in
+    but the logits, from which the softmax is recomputed. Sums are formed in float32, or in
     float64 for float64 logits: the compute type below.
 
     The callers have checked the arguments.

@@ -17,7 +17,7 @@ GREY_LEVELS = (0.0, 255.0)
 _DARKEST = 16.0
 # Of a grey level, after normalising in float32 and back; of a softmax in half precision.
 _ROUNDING_ERROR = 0.01
-# Of an image with more values, every fourth pixel says as much as all.
+# Of an image with more values, every fourth pixel is enough.
 _SAMPLED = 1 << 16
 
 _WRONG_IMAGE = """\
@@ -61,8 +61,8 @@ class RangeCheck:
 
     Args:
         value_range: The least and the largest value of the images; None allows any.
-        image_name: How a message names the images,
-        probabilities_name: and how the probabilities.
+        image_name: How a message names the images.
+        probabilities_name: How it names the probabilities.
         advice: What to do about images that are not as they were loaded.
 
     Raises:
@@ -88,7 +88,7 @@ class RangeCheck:
         return self.__dict__ | {"_pending": deque()}  # an event can be neither copied nor saved
 
     def __call__(self, image: Tensor, region: Tensor, probabilities: Tensor | None = None) -> None:
-        """Look at images (N, C, h, w), their regions (N, h, w) and, if given, probabilities.
+        """Check images (N, C, h, w), their regions (N, h, w) and, if given, probabilities.
 
         Raises:
             ValueError: With the remedy; on a GPU, it is about a batch before.
@@ -165,8 +165,8 @@ def judge_probabilities(name: str, least: float, most: float) -> None:
 def _extremes(image: Tensor, region: Tensor, probabilities: Tensor | None) -> Tensor:
     """The least and the largest of region, image and probabilities, on the maps' device.
 
-    Behind those of the image comes how far its values are from whole ones, at most, if it is dark:
-    nobody asks for it otherwise, but a GPU would have to be waited for to know.
+    After those of the image comes the largest distance of its values from whole numbers, if it is
+    dark. Otherwise it is not needed, but on a GPU, finding that out would mean waiting.
     """
     extremes = [*torch.aminmax(region)]
     if image.numel() > _SAMPLED:
@@ -200,7 +200,7 @@ def checked_zero(
 ) -> Tensor:
     """A zero () of the type of ``probabilities``, once the maps have passed a RangeCheck.
 
-    Add it to what is computed from them: nobody would compute it for a graph that does not use it.
+    Add it to what is computed from them: a graph drops what it does not use.
     """
     low, high = value_range or (None, None)
     names = image_name, probabilities_name

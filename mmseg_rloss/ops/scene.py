@@ -20,9 +20,9 @@ class Scene:
     Args:
         image: (N, C, H, W), any real type, constant for the gradient.
         region_of_interest: (N, H, W), 1 on pixels that count and 0 elsewhere (padding), any type.
-        mean: (C, 1, 1) and
-        std: (C, 1, 1) by which ``image`` was normalised: ``image * std + mean`` has values 0-255.
+        mean: (C, 1, 1) by which ``image`` was normalised: ``image * std + mean`` has values 0-255.
             None where it has them itself.
+        std: (C, 1, 1), as ``mean``.
         image_tags: (N, K) of bool or wider, the classes that each image may show, for losses that
             make use of it. None where it is not known.
     """
@@ -82,7 +82,7 @@ class Scene:
             sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
             sigma_xy: Bandwidth of the position, in pixels at full size.
             scale_factor: Fraction of the size, in (0, 1].
-            dtype: float32 or float64, in which it filters.
+            dtype: In which it filters, float32 or float64.
 
         Raises:
             TypeError: A parameter is not a number.

@@ -1,4 +1,4 @@
-"""Labels for the pixels without one: what scribbles, image and network say together."""
+"""Soft labels for unlabelled pixels, from scribbles, image and network together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .segmentation import UNLABELLED, Segmentation
 _PAIRWISE_WEIGHT = 10.0
 _ITERATIONS = 3
 
-# How many labelled pixels it takes to outweigh having seen none: the scribbles have their say
-# within reach, and leave the rest of the image to the network.
+# How many labelled pixels it takes to outweigh having seen none: the scribbles decide within
+# their reach, and the network in the rest of the image.
 _PSEUDO_COUNT = 0.05
 
 CLASS_BALANCE = 0.5
@@ -53,7 +53,7 @@ def infer_labels(
     hard = torch.where(probabilities.isnan(), probabilities, hard)  # the filter refuses NaN
     allowed = _allowed_classes(hard, tags)
 
-    # The labels and the region in one call: the filter takes hardly longer for a channel more.
+    # The labels and the region in one call: one more channel hardly costs the filter time.
     filtered = affinities.filter(torch.cat((hard, region.to(hard.dtype)), 1), symmetric=False)
     evidence, norm = filtered[:, :-1], filtered[:, -1:]
     prior = _PSEUDO_COUNT * allowed / allowed.sum(1, keepdim=True)

@@ -44,8 +44,8 @@ def num_threads() -> int:
     What :func:`set_num_threads` chose, else the environment variable ``MMSEG_RLOSS_NUM_THREADS``.
     Without either, these are the processors on which the process may run, divided among the
     processes of the job on this machine, or as many of them as Slurm was asked for each process.
-    OpenMP's setting does not count: launchers set it to 1 for the data loaders' sake, and the
-    filter would crawl.
+    OpenMP's setting does not count: launchers set it to 1 for the data loaders' sake, which
+    would slow the filter down.
 
     Raises:
         ValueError: That environment variable, or the launcher's, is not a positive integer.

@@ -1,4 +1,4 @@
-"""The loss of a prediction over all pixels in one figure."""
+"""The regularized losses of a prediction in one figure."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def draw_densecrf(
         probabilities: (K, H, W), of floating point.
         region_of_interest: (H, W), 1 on the pixels that show the image, 0 elsewhere.
         classes: The names of the K classes.
-        palette: uint8 (K, 3), RGB.
+        palette: (K, 3) of uint8, RGB.
         seg_label: (H, W) or (1, H, W) labels for the losses that take them, 255 where there is
             none, as everywhere by default.
         image_tags: (K,) of bool or wider, the classes that a SelfLabelLoss takes for possible.

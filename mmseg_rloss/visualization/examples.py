@@ -14,7 +14,7 @@ from .sheet import SCRIBBLES, class_legend, draw_sheet, names_of, pictures_of
 
 
 def draw_examples(config: Config, predictions: Mapping[str, Path], count: int) -> Figure:
-    """Draw images of a validation set: scribbles, predictions and mask, where there are such.
+    """Draw images of a validation set: scribbles, predictions and mask, where they exist.
 
     Args:
         config: Names the data sets, their classes and their colours.

@@ -21,16 +21,16 @@ def overlay_labels(
     those of the palette.
 
     Args:
-        image (np.ndarray): uint8 of shape (H, W, 3), RGB.
-        labels (np.ndarray): integers of shape (H, W).
-        palette (np.ndarray): uint8 of shape (K, 3), RGB, with a row for every label but 255.
-        opacity (float): of the colours, from 0 (the image) to 1 (the colours alone).
+        image: (H, W, 3) of uint8, RGB.
+        labels: (H, W) integers.
+        palette: (K, 3) of uint8, RGB, with a row for every label but 255.
+        opacity: Of the colours, from 0 (the image) to 1 (the colours alone).
 
     Raises:
-        ValueError: the opacity is out of range, or the label map of another size.
+        ValueError: The opacity is out of range, or the label map of another size.
 
     Returns:
-        np.ndarray: uint8 of shape (H, W, 3), RGB.
+        (H, W, 3) of uint8, RGB.
     """
     if not (isinstance(opacity, Real) and 0 <= opacity <= 1):
         raise ValueError(f"opacity must be from 0 to 1, not {opacity!r}")
@@ -52,11 +52,11 @@ def clear_background(palette: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """The palette with black, which leaves the image clear, for the class ``background``.
 
     Args:
-        palette (np.ndarray): uint8 of shape (K, 3), RGB.
-        classes (Sequence[str]): their names; of those beyond them, none is known.
+        palette: (K, 3) of uint8, RGB.
+        classes: The names of the first labels; the others have none.
 
     Returns:
-        np.ndarray: as the palette.
+        (K, 3) of uint8, RGB.
     """
     named = [label for label, name in enumerate(classes) if name == "background"]
     cleared = palette.copy()
@@ -68,12 +68,12 @@ def overlay_scribbles(image: np.ndarray, labels: np.ndarray, palette: np.ndarray
     """Draw scribbles over a pale image, on which dark colours show, the background's black too.
 
     Args:
-        image (np.ndarray): uint8 of shape (H, W, 3), RGB.
-        labels (np.ndarray): integers of shape (H, W), 255 beside the scribbles.
-        palette (np.ndarray): as in :func:`overlay_labels`.
+        image: (H, W, 3) of uint8, RGB.
+        labels: (H, W) integers, 255 beside the scribbles.
+        palette: As in :func:`overlay_labels`.
 
     Returns:
-        np.ndarray: uint8 of shape (H, W, 3), RGB.
+        (H, W, 3) of uint8, RGB.
     """
     drawn = labels != UNLABELLED
     result = image // 2 + 127

@@ -23,9 +23,9 @@ def pictures_of(
     """The row of an image in a sheet: the image and its label maps over it.
 
     Args:
-        image: uint8 (H, W, 3), RGB.
+        image: (H, W, 3) of uint8, RGB.
         maps: (H, W) labels by the title of their column; "scribbles" are drawn as strokes.
-        palette: uint8 (K, 3), RGB, with a row for every label but 255.
+        palette: (K, 3) of uint8, RGB, with a row for every label but 255.
 
     Returns:
         By title, with "image" the first, uint8 (H, W, 3) RGB.
@@ -67,7 +67,7 @@ def draw_sheet(
 
 
 def bare_axes(axes: Sequence[Axes]) -> None:
-    """Leave of axes what a picture needs: titles and labels."""
+    """Strip axes to what a picture needs: titles and labels."""
     for axis in axes:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)

@@ -71,7 +71,7 @@ class CheckedMember(tarfile.TarInfo):
         """As TarInfo.
 
         Raises:
-            tarfile.ReadError: the tar is damaged, or broke off.
+            tarfile.ReadError: The tar is damaged or truncated.
         """
         try:
             return super().fromtarfile(tar)
@@ -111,7 +111,7 @@ class Files:
         """The contents of the file of that name.
 
         Raises:
-            ValueError: there is none, it cannot be read, or two of the name differ.
+            ValueError: There is none, it cannot be read, or two of the name differ.
         """
         if name not in self:
             raise ValueError(f"{name} is missing")
@@ -129,7 +129,7 @@ class Files:
 
 
 def is_wanted(name: str) -> bool:
-    """Whether a file of a source is not of another year of VOC, of other classes, or macOS's."""
+    """Whether to read a file: not if it is of another year of VOC, of other classes, or macOS's."""
     *folders, file = PurePosixPath(name).parts
     years = [folder for folder in folders if YEAR.fullmatch(folder)]
     return not (
@@ -148,7 +148,7 @@ class Sources:
         self._unlabelled = args.ignore_index, args.reduce_zero_label
 
     def ids(self, partial: bool) -> dict[str, list[str]]:
-        """The ids of each split; for a part of the data, of what is there of it."""
+        """The ids of each split; of partial data, those that are there."""
         voc = {split: self._listed(split) for split in COUNTS}
         sbd = {PurePosixPath(name).stem for name in self._masks if name.endswith((".png", ".mat"))}
         ids = {"train": (voc["train"] | sbd) - voc["val"], "val": voc["val"]}
@@ -234,7 +234,7 @@ def open_image(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         raise ValueError(f"{name} is unreadable: {reason(error)}") from None
     return image
 
@@ -309,7 +309,7 @@ def check_counts(counts: dict[str, int], partial: bool) -> None:
 
 
 def check_dataset(out: Path, partial: bool) -> None:
-    """Look at the files of a data set that is said to be complete."""
+    """Check the files of a data set that claims to be complete."""
     ids = {}
     for split, kinds in (("train", ("scribble", "mask")), ("val", ("mask",))):
         for kind in kinds:
@@ -322,7 +322,7 @@ def check_dataset(out: Path, partial: bool) -> None:
 
 
 def missing_sources(args: argparse.Namespace) -> list[str]:
-    """What to say of each source that is not there."""
+    """The message for each source that is missing."""
     messages = []
     for option, description in SOURCES.items():
         path = getattr(args, option)

@@ -106,7 +106,7 @@ class Images:
         """The id and the file of an image: by its path, its path without suffix, or its name alone.
 
         Raises:
-            FormatError: there is none, or more than one.
+            FormatError: There is none, or more than one.
         """
         if not isinstance(name, str):
             raise FormatError(f"its image is called {name!r}, which is not a name")
@@ -189,7 +189,7 @@ class Conversion:
         return name, file, image_size(file, LoadImageFromFile())
 
     def write(self, out: Path) -> None:
-        """Write the data set, unless something is wrong and no part of it was asked for."""
+        """Write the data set, unless something is wrong and --partial was not given."""
         folder = out / LABEL_FOLDERS["mask" if self._args.masks else "scribble"]
         for name, image, labels in self.labelled_images():
             label_path = folder / f"{name}.png"
@@ -264,10 +264,10 @@ def classes_in(export: Export) -> list[str]:
 
 @contextlib.contextmanager
 def as_format_errors(where: str = "") -> Iterator[None]:
-    """Report a file that holds other things than its reader looks for as not of its format.
+    """Raise FormatError for a file whose contents its reader does not expect.
 
     Raises:
-        FormatError: in the place of what Python raises then.
+        FormatError: In place of what Python raises.
     """
     try:
         yield

@@ -46,7 +46,7 @@ def annotation(
     """What was drawn on an image.
 
     Raises:
-        FormatError: it is not one of COCO's.
+        FormatError: It is not one of COCO's.
     """
     try:
         size = int(image["height"]), int(image["width"])

@@ -46,7 +46,7 @@ def annotation(image: ElementTree.Element) -> Annotation:
     """What was drawn on an image.
 
     Raises:
-        FormatError: it is not one of CVAT's.
+        FormatError: It is not one of CVAT's.
     """
     height, width = (round(number_of(image.get(key), key)) for key in ("height", "width"))
     shapes = [shape for shape in image if shape.tag not in OTHERS]

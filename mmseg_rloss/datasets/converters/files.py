@@ -14,7 +14,7 @@ def sources(path: Path, *suffixes: str) -> list[Path]:
     """The files of some suffixes below a folder, or the one file.
 
     Raises:
-        FormatError: there is no such file.
+        FormatError: There is no such file.
     """
     if path.is_file():
         return [path]
@@ -32,7 +32,7 @@ def read_json(file: Path) -> Any:
     """The contents of a JSON file in UTF-8.
 
     Raises:
-        FormatError: it is not JSON.
+        FormatError: It is not JSON.
     """
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
@@ -44,7 +44,7 @@ def number_of(value: Any, what: str) -> float:
     """A number that a file holds as a number or as text.
 
     Raises:
-        FormatError: it is not a number.
+        FormatError: It is not a number.
     """
     try:
         return float(value)
@@ -56,7 +56,7 @@ def read_palette(file: Path) -> dict[str, tuple[int, int, int]]:
     """A colour for each name: lines of a name and red, green and blue from 0 to 255.
 
     Raises:
-        FormatError: a line has another form, or repeats a name or a colour.
+        FormatError: A line has another form, or repeats a name or a colour.
     """
     palette: dict[str, tuple[int, int, int]] = {}
     try:
@@ -77,7 +77,7 @@ def add_colour(
     """Add a class and its colour, once each.
 
     Raises:
-        FormatError: the colour is not three such numbers, or the name or the colour is taken.
+        FormatError: The colour is not three such numbers, or the name or the colour is taken.
     """
     if not (len(colour) == 3 and all(part.isdigit() and int(part) < 256 for part in colour)):
         raise FormatError(f"{where} is not a name with red, green and blue from 0 to 255")

@@ -1,6 +1,6 @@
 """Label Studio's exports of JSON, with brush strokes, and of brush strokes as PNGs.
 
-They are those of labelstud.io/guide/export.
+See labelstud.io/guide/export.
 
 The brush packs its strokes as github.com/thi-ng/umbrella's rle-pack does: 32 bits for the number of
 values, 5 for the bits of a value less one, four times 4 for the bits of a length less one; then
@@ -45,7 +45,7 @@ def tasks_of(file: Path) -> list[dict[str, Any]]:
     """The tasks in a JSON file.
 
     Raises:
-        FormatError: it is not a list of them.
+        FormatError: It is not a list of them.
     """
     try:
         tasks = read_json(file)
@@ -89,7 +89,7 @@ def brush_annotation(
     """The strokes of a task, by everyone who drew some.
 
     Raises:
-        FormatError: the JSON has no such task, or the strokes are of different sizes.
+        FormatError: The JSON has no such task, or the strokes are of different sizes.
     """
     if task is None:
         raise FormatError(f"the JSON beside it has no task {number}")
@@ -120,7 +120,7 @@ def annotation(task: dict[str, Any]) -> Annotation:
     """What was drawn in a task, by everyone who did not cancel.
 
     Raises:
-        FormatError: it is not one of Label Studio's.
+        FormatError: It is not one of Label Studio's.
     """
     marks, sizes = [], set()
     for answer in task["annotations"]:
@@ -192,7 +192,7 @@ def unpacked(packed: list[int]) -> np.ndarray:
     """The values of rle-pack, uint8 or, where they have more bits, int64.
 
     Raises:
-        FormatError: the data broke off, or are not such data.
+        FormatError: The data are truncated, or not such data.
     """
     try:
         bits = np.unpackbits(np.array(packed, dtype=np.uint8))

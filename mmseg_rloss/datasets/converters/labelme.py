@@ -33,7 +33,7 @@ def annotation(file: Path) -> Annotation:
     """The annotation of one file.
 
     Raises:
-        ValueError: it is not one of labelme's.
+        ValueError: It is not one of labelme's.
     """
     data = read_json(file)
     if not isinstance(data, dict) or "shapes" not in data or not data.get("imagePath"):
@@ -72,7 +72,7 @@ def mask_of(shape: dict[str, Any], points: np.ndarray, size: tuple[int, int] | N
     try:
         with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as image:
             inside = np.asarray(image) != 0
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         raise FormatError(f"a mask of {shape.get('label')!r}: {reason(error)}") from None
     left, top = points.min(0).round().astype(int).tolist()
     mask = np.zeros(size, dtype=bool)

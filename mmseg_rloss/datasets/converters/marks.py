@@ -1,4 +1,4 @@
-"""What annotators drew, in one form for the formats of all tools."""
+"""What annotators drew, in one form for all formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..label_png import UNLABELLED
 from ..scribbles import STROKE_WIDTH, draw_stroke
 
-FARTHEST = 1e6  # pixels; beyond, OpenCV's whole numbers end
+FARTHEST = 1e6  # pixels; OpenCV's integers end beyond it
 MAX_PIXELS = 1 << 30  # of an image that OpenCV reads
 
 
@@ -74,13 +74,13 @@ def draw_marks(
     Lines and points have a square brush. Polygons are filled, with their border.
 
     Args:
-        marks: what was drawn, later ones over earlier ones.
-        size: height and width.
-        classes: the labels' names.
-        width: of the brush in pixels, odd.
+        marks: What was drawn, later ones over earlier ones.
+        size: Height and width.
+        classes: The labels' names.
+        width: Of the brush in pixels, odd.
 
     Raises:
-        FormatError: the class of a mark is not one of those, or its points or mask do not fit.
+        FormatError: The class of a mark is not one of those, or its points or mask do not fit.
     """
     labels = np.full(size, UNLABELLED, dtype=np.uint8)
     for mark in marks:
@@ -112,7 +112,7 @@ def as_points(values: Sequence, what: str) -> np.ndarray:
     """(M, 2) of pairs of numbers, or of x and y in turn.
 
     Raises:
-        FormatError: they are not such numbers, or lie far outside of any image.
+        FormatError: They are not such numbers, or lie far outside of any image.
     """
     try:
         points = np.array(values, dtype=float).reshape(-1, 2)
@@ -129,12 +129,12 @@ def runs_to_mask(
     """The mask, bool (H, W), of the lengths of its runs of zeros and ones in turn.
 
     Args:
-        counts: zeros come first.
-        size: height and width.
+        counts: Zeros come first.
+        size: Height and width.
         order: 'C' if the runs go along the rows, 'F' if along the columns.
 
     Raises:
-        FormatError: they are another number of pixels.
+        FormatError: They are another number of pixels.
     """
     if size[0] * size[1] > MAX_PIXELS:
         raise FormatError(f"a mask is {size[0]}x{size[1]}, which no image is")

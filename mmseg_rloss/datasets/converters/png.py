@@ -51,7 +51,7 @@ def coloured(
     """The annotation in an image of colours.
 
     Raises:
-        FormatError: a pixel has none of the colours.
+        FormatError: A pixel has none of the colours.
     """
     image = np.asarray(opened(file).convert("RGBA"))
     colours = image[..., :3] @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)  # (H, W)
@@ -94,7 +94,7 @@ def unlabelled_value(options: Options, default: int) -> int:
     """The label that stands for unlabelled.
 
     Raises:
-        FormatError: what was named is not a label.
+        FormatError: What was named is not a label.
     """
     if options.unlabelled is None:
         return default
@@ -121,7 +121,7 @@ def marks_of_labels(labels: np.ndarray, classes: list[str], unlabelled: int) -> 
     """A mark for each class of a label map, (H, W).
 
     Raises:
-        FormatError: a label has no class.
+        FormatError: A label has no class.
     """
     first = 1 if unlabelled == 0 else 0
     marks = []
@@ -166,14 +166,14 @@ def opened(file: Path) -> Image.Image:
     """A decoded image.
 
     Raises:
-        FormatError: it cannot be decoded.
-        OSError: it is missing, or not a file.
+        FormatError: It cannot be decoded.
+        OSError: It is missing, or not a file.
     """
     check_regular(file)
     try:
         image = Image.open(file)
         image.load()
-    except Exception as error:  # Pillow raises a score of types for broken files.
+    except Exception as error:  # Pillow raises many types for broken files.
         raise FormatError(f"unreadable ({reason(error)})") from None
     return image
 

@@ -1,8 +1,8 @@
 """The data sets of Scribbles for All (Boettcher et al., NeurIPS 2024).
 
-They are those of github.com/wbkit/Scribbles4All, read after the generator that is published there.
-It draws label images of grey levels in three channels, under the name of the mask, and writes an h5
-file of the lines beside each, which is not read.
+See github.com/wbkit/Scribbles4All, whose published generator this reader follows. It draws label
+images of grey levels in three channels, under the name of the mask, and writes an h5 file of the
+lines beside each, which is not read.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def annotation(file: Path, root: Path, kind: Labels) -> Annotation:
     """The scribbles of one image.
 
     Raises:
-        FormatError: it is not a label image of that data set.
+        FormatError: It is not a label image of that data set.
     """
     name = kind.name.fullmatch(file.name)
     if not name:

@@ -56,7 +56,7 @@ def annotation(name: str, file: Path, index: int, options: Options, unlabelled: 
     """The annotation of one slice.
 
     Raises:
-        FormatError: its labels are not whole numbers from 0 to 255, or have no class.
+        FormatError: Its labels are not whole numbers from 0 to 255, or have no class.
     """
     labels, image = (part[index] for part in load(file, options.images))
     whole = labels.astype(np.int64)
@@ -116,7 +116,7 @@ def volume(file: Path) -> np.ndarray:
 
 
 def check_holds(file: Path, announced: int) -> None:
-    """Refuse a header that would fill the memory with what the file cannot hold.
+    """Refuse a header that claims more data than the file can hold.
 
     Raises:
         FormatError: It announces more bytes than the best compression takes out of the file.
@@ -129,7 +129,7 @@ def needed(module: str) -> ModuleType:
     """A library that only volumes need.
 
     Raises:
-        FormatError: it is not installed.
+        FormatError: It is not installed.
     """
     try:
         return import_module(module)

@@ -1,4 +1,4 @@
-"""What the Albumentations behind MMSeg's Albu do to label maps and to the region of interest.
+"""What the Albumentations within MMSeg's Albu do to label maps and the region of interest.
 
 Albumentations is an option of MMSeg: nothing is imported from it here.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mmseg.datasets.transforms import Albu
 
-# The names that Albumentations has had for what a mask is filled with, and for its borders.
+# The names that versions of Albumentations have for a mask's fill value and for its borders.
 _MASK_FILLINGS = (
     "fill_mask",
     "mask_fill_value",
@@ -28,7 +28,7 @@ _BLENDING = {"Morphological"}
 
 
 def changes_colours_alone(albu: Albu) -> bool:
-    """Whether no pixel is moved, added or painted over with a trace in the label map alone."""
+    """Whether only colours change: no pixel moves, is added or is painted over in the label map."""
     return all(_is_a(leaf, "ImageOnlyTransform") for leaf in _leaves(albu.aug))
 
 
@@ -39,7 +39,7 @@ def filled_label(albu: Albu) -> float | None:
 
 
 def blending(albu: Albu) -> str | None:
-    """The name of the first transform that would make other labels of neighbouring ones."""
+    """The name of the first transform that would blend neighbouring labels into others."""
     for leaf in _leaves(albu.aug):
         name = type(leaf).__name__
         if name in _BLENDING or getattr(leaf, "mask_interpolation", 0) not in _NEAREST:

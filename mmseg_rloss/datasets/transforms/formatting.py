@@ -27,7 +27,7 @@ class PackScribbleInputs(PackSegInputs):
         meta_keys: As in PackSegInputs.
 
     Raises:
-        TypeError: meta_keys is one string, whose letters would be taken for keys.
+        TypeError: ``meta_keys`` is one string, whose letters would be taken for keys.
         ValueError: The region, the label map or the kept image has another size than the image, or
             there are labels that are not among the tags.
     """
@@ -47,7 +47,7 @@ class PackScribbleInputs(PackSegInputs):
         if "kept_img" in results:
             _check_kept_image(results)
             image = np.atleast_3d(results["kept_img"]).transpose(2, 0, 1)
-            # PyTorch can do little with 16 bits without a sign.
+            # PyTorch hardly supports uint16.
             image = np.ascontiguousarray(image, np.uint8 if image.dtype == np.uint8 else np.float32)
             packed["data_samples"].kept_image = PixelData(data=torch.from_numpy(image))
         if "image_tags" in results:

@@ -1,4 +1,4 @@
-"""Tells, before training, whether a pipeline would give pixels labels that nobody drew."""
+"""Checks before training whether a pipeline would give pixels labels that nobody drew."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_label_transforms(dataset: Any) -> None:
         dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.
 
     Raises:
-        ValueError: Naming the transform and the way out.
+        ValueError: It names the transform and the remedy.
     """
     classes = getattr(dataset, "metainfo", {}).get("classes") or ()
     for pipeline in pipelines(dataset):
@@ -81,7 +81,7 @@ def _filling(transform: BaseTransform) -> float | None:
 
 
 def pipelines(dataset: Any) -> Iterator[list[BaseTransform]]:
-    """Yield the transforms in order, once for each way a sample can take to the network."""
+    """Yield the transforms in order, once for each path of a sample to the network."""
     own = list(_flatten(getattr(dataset, "pipeline", [])))
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:

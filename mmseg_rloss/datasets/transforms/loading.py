@@ -1,4 +1,4 @@
-"""Loads what the losses need beside image and labels: region of interest, tags, true colours."""
+"""Loads what the losses need besides images and labels: regions of interest, tags, true colours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LoadRegionOfInterest(BaseTransform):
     """Add the region of interest, which MMSeg's transforms then move like the label map.
 
     It starts as the whole image. What a transform adds around or inside the image is outside.
-    Goes right after LoadAnnotations, whose label map it checks; PackScribbleInputs packs the
+    Place it right after LoadAnnotations, whose label map it checks; PackScribbleInputs packs the
     result.
 
     Args:
@@ -108,7 +108,7 @@ class LoadImageTags(BaseTransform):
     """Note which classes an image has labels of, before it is cropped.
 
     Where scribbles touch every object, a class without one is not in the image, and SelfLabelLoss
-    rules it out. Leave this out where annotators passed objects over. Goes right after
+    rules it out. Leave this out if annotators skipped objects. Place it right after
     LoadRegionOfInterest; PackScribbleInputs packs the result.
 
     Required keys:
@@ -134,11 +134,11 @@ class LoadImageTags(BaseTransform):
 
 @TRANSFORMS.register_module()
 class KeepImage(BaseTransform):
-    """Keep the image as it is here for the losses over all pixels, whatever its colours become.
+    """Keep the image as it is here for the regularized losses, whatever its colours become.
 
-    The network gets what the transforms after this one make of it. Goes after all that move pixels
-    and before those that change colours, such as PhotoMetricDistortion. PackScribbleInputs packs
-    the result.
+    The network gets what the transforms after this one make of it. Place it after all that move
+    pixels and before those that change colours, such as PhotoMetricDistortion. PackScribbleInputs
+    packs the result.
 
     Required keys:
 

@@ -1,4 +1,4 @@
-"""Tells, before training, whether a pipeline keeps track of the region of interest."""
+"""Checks before training whether a pipeline keeps track of the region of interest."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def untracked_padding(dataset: Any) -> list[str]:
 
 
 def traps_of_pipelines(dataset: Any) -> list[str]:
-    """What of a stock pipeline does harm beside the losses over all pixels, with the remedy.
+    """What in a stock pipeline hurts the regularized losses, with the remedies.
 
     Args:
         dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.
@@ -96,7 +96,7 @@ def traps_of_pipelines(dataset: Any) -> list[str]:
 
 
 def trap_of_size(dataset: Any, size: tuple[int, int] | None) -> str | None:
-    """What to say of a preprocessor that pads all crops to more than their size, if it does.
+    """The message for a preprocessor that pads all crops beyond their size, or None.
 
     Args:
         dataset: A training set with MMSeg's pipeline, or a wrapper of such sets.

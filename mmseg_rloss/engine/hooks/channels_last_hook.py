@@ -1,4 +1,4 @@
-"""Trains a network in the memory layout that convolutions like best."""
+"""Trains a network in the memory layout that is fastest for convolutions."""
 
 from __future__ import annotations
 

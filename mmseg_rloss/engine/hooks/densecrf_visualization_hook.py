@@ -1,4 +1,4 @@
-"""Shows, while a Runner trains, what the losses over all pixels ask of the network."""
+"""Shows during training what the regularized losses ask of the network."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DenseCRFVisualizationHook(Hook):
         self._calls: dict[str, tuple[RegularizedLoss, Any]] = {}  # and what it was called with
 
     def before_train(self, runner: Any) -> None:
-        """Watch the losses; a compiled network would not notice it any later."""
+        """Hook into the losses; a compiled network would not notice it later."""
         self._detach()  # from a training that was interrupted
         if is_main_process():
             for name, loss in losses_by_name(find_segmentor(runner.model)).items():
@@ -94,7 +94,7 @@ class DenseCRFVisualizationHook(Hook):
     def _record(
         self, name: str, loss: RegularizedLoss, args: tuple, kwargs: dict[str, Any], output: Tensor
     ) -> None:
-        # Once: nobody ends the recording of a training that was interrupted.
+        # Once: an interrupted training leaves the recording on.
         if self._recording and name not in self._calls:
             call = inspect.signature(loss.forward).bind(*args, **kwargs)
             call.apply_defaults()

@@ -89,7 +89,7 @@ class ProvideImagesHook(Hook):
             self._watches[name] = loss.register_forward_pre_hook(uncompiled)
 
     def before_test(self, runner: Any) -> None:
-        """See that the files to test on can be used.
+        """Check that the files to test on can be used.
 
         Raises:
             DatasetFilesError: It is a ValueError. It names those that cannot.
@@ -99,7 +99,7 @@ class ProvideImagesHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """After the first iteration, see that every loss was called.
+        """After the first iteration, check that every loss was called.
 
         Raises:
             RuntimeError: One was not.
@@ -135,7 +135,7 @@ class ProvideImagesHook(Hook):
 
 
 def _warn_of_traps(segmentor: BaseModel, dataset: Any) -> None:
-    """Say in one message what a stock config has that spoils a training from scribbles."""
+    """Warn in one message of what in a stock config hurts training from scribbles."""
     traps = traps_of_pipelines(dataset)
     if has_scribbles(dataset) and (trap := trap_of_heads(segmentor)):
         traps.append(trap)

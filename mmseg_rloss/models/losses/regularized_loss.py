@@ -36,14 +36,14 @@ and compute the losses by calling the model: model(inputs, data_samples, mode='l
 
 
 def of_layer(name: str) -> property:
-    """A parameter of a loss that its layer holds, to be read."""
+    """A read-only parameter of a loss, held by its layer."""
     return property(lambda loss: getattr(loss.layer, name))
 
 
 class RegularizedLoss(nn.Module):
     """An energy of the probabilities of all pixels, given the images.
 
-    Stands beside a cross entropy in ``loss_decode`` of any head that computes its losses on maps
+    Use it beside a cross entropy in ``loss_decode`` of any head that computes its losses on maps
     of logits. The images come from :class:`~mmseg_rloss.engine.ProvideImagesHook` or
     :func:`~mmseg_rloss.engine.provide_images`. Softmax and filter run in float32 (float64 for
     float64 logits) whatever the autocast.
@@ -147,7 +147,7 @@ class RegularizedLoss(nn.Module):
         self._suspended = False
 
     def suspend(self) -> None:
-        """Be zero, and filter nothing, until the batch that comes next is taken back."""
+        """Be zero, and filter nothing, until the next batch has been taken back."""
         self._suspended = True
 
     @property
@@ -192,7 +192,7 @@ class RegularizedLoss(nn.Module):
     def layer_label(
         self, seg_label: Tensor, ignore_index: int | None, size: tuple[int, int]
     ) -> Tensor | None:
-        """What the layer takes of the labels, (N, H, W) of the images' size: nothing here."""
+        """The labels that the layer takes, (N, H, W) of the images' size: none here."""
         return None
 
     def _check_logits(self, seg_logits: Tensor, scene: Scene) -> None:
