@@ -3,9 +3,9 @@
     python benchmarks/neighbours.py configs/deeplabv3plus_mobilenet_scribble_sample.py \
         --neighbours 0 2 --json neighbours.json
 
-PyTorch's threads wait for each other awake, and keep the processor from the thread that they wait
-for as soon as others want it as well. Each row is a process of its own, which trains on noise of
-the config's crop size, by the clock on the wall.
+PyTorch's threads spin while they wait for each other, and as soon as other processes want the
+processor, too, they keep it from the very thread they wait for. Each row is a process of its own,
+which trains on noise of the config's crop size, by the clock on the wall.
 """
 
 from __future__ import annotations
