@@ -84,11 +84,13 @@ def interpreter_of_tools() -> Interpreter:
 
 def run_tool(tool: Path, *arguments: object, cwd: Path | None = None, **environment: str) -> Child:
     """Run the tool as a command does, but for its imports of ``THIRD_PARTY``."""
+    return interpreter_of_tools().run(script_of(tool, *arguments, cwd=cwd, **environment))
+
+
+def script_of(tool: Path, *arguments: object, cwd: Path | None = None, **environment: str) -> str:
+    """A script that runs the tool, for :class:`Interpreter`."""
     command = list(map(str, (tool, *arguments)))
-    folder = str(cwd or "")
-    return interpreter_of_tools().run(
-        TOOL.format(arguments=command, folder=folder, environment=environment)
-    )
+    return TOOL.format(arguments=command, folder=str(cwd or ""), environment=environment)
 
 
 def run_each(scripts: list[str], modules: list[str]) -> list[Child]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmseg_rloss.datasets.label_png import write_label_png
+from tests.children import interpreter_of_tools, script_of
 from tests.tools.network import write_image
 
 ROOT = Path(__file__).parents[2]
@@ -50,11 +51,9 @@ def test_names_beyond_ascii_are_drawn_and_shown(root):
 def test_folders_of_another_encoding_are_said(root, encoding):
     """Where the terminal's encoding is strict, as in most locales but C."""
     out = os.fsdecode(os.fsencode(root) + b"/caf\xe9")
-    process = subprocess.run(
-        [sys.executable, ROOT / "tools" / "make_scribbles.py", root / "SegmentationClassAug"]
-        + ["--out", out],
-        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
-        capture_output=True,
-    )
-    assert process.returncode == 0, process.stderr.decode()
-    assert rb"caf\udce9 holds scribbles" in process.stdout
+    terminal = f"import sys; sys.stdout.reconfigure(encoding={encoding!r}, errors='strict')\n"
+    masks = root / "SegmentationClassAug"
+    tool = script_of(ROOT / "tools" / "make_scribbles.py", masks, "--out", out)
+    process = interpreter_of_tools().run(terminal + tool)
+    assert process.returncode == 0, process.stderr
+    assert r"caf\udce9 holds scribbles" in process.stdout
