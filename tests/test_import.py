@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.children import THIRD_PARTY, run_each
+from tests.children import interpreter_of_tools, run_each
 
 LAYER_ALONE = """
 import sys
@@ -125,7 +125,7 @@ def test_the_layers_need_torch_alone_and_mmseg_does_them_no_harm(tmp_path):
 
 
 def test_it_is_registered_in_whichever_order_the_two_are_imported():
-    children = run_each([order + REGISTERED for order in ORDERS], THIRD_PARTY)
+    children = [interpreter_of_tools().run(order + REGISTERED) for order in ORDERS]
     failed = {
         order: child.stderr
         for order, child in zip(ORDERS, children, strict=True)

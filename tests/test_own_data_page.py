@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmseg_rloss.datasets.label_png import voc_palette
+from tests.children import run_tool
 from tests.tools.network import write_image
 from tools import browse_scribbles, predict
 from tools.dataset_converters import scribbles
@@ -76,9 +75,7 @@ def test_its_commands_lead_from_an_export_to_pictures(project, capsys):
     browse_scribbles.main(browse)
     assert (project / "scribbles.png").is_file()
 
-    process = subprocess.run(
-        [sys.executable, "tools/train.py", *train], capture_output=True, text=True
-    )
+    process = run_tool(project / "tools" / "train.py", *train, cwd=project)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "mIoU" in process.stdout
     assert (project / "runs" / "plants" / "iter_1.pth").is_file(), "to go on from after Ctrl-C"

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from tests.children import ROOT, THIRD_PARTY, run_each, run_tool
+from tests.children import ROOT, interpreter_of_tools, run_each, run_tool
 from tests.engine.training import training_config, write_config, write_data_set
 from tests.tools.network import write_image, write_network
 
@@ -144,7 +144,9 @@ def test_a_training_is_watched_in_mlflow(watched):
 
 def test_mmsegs_functions_need_the_import_beside_mmcv_lite():
     statement = "from mmseg.apis import MMSegInferencer, inference_model, init_model"
-    without, after = run_each([statement, f"import mmseg_rloss\n{statement}"], THIRD_PARTY)
+    without, after = map(
+        interpreter_of_tools().run, (statement, f"import mmseg_rloss\n{statement}")
+    )
     assert after.returncode == 0, after.stderr
     compiled = "mmcv._ext" not in sys.modules or hasattr(sys.modules["mmcv._ext"], "__file__")
     if not compiled:
