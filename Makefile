@@ -7,10 +7,8 @@ PIP = $(@D)/bin/python -m pip install --disable-pip-version-check --no-input \
 	$(if $(MAKE_TERMOUT),,--quiet --quiet)
 
 # Tests of one file stay in one process, since they share what they train. More than one thread of
-# PyTorch's in each would only wait for the other's. One process more than there are processors, since
-# tests of signals, servers and clusters mostly wait.
-WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+# PyTorch's in each would only wait for the other's.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 # Schemas come with the package: nothing is downloaded.
 SCHEMA = .venv/bin/check-jsonschema --builtin-schema vendor.
