@@ -5,6 +5,7 @@ copy of itself, which ends as any interpreter does. It does so in a process of i
 one of the tests imports everything at once and computes in threads.
 """
 
+import contextlib
 import functools
 import importlib
 import json
@@ -36,7 +37,8 @@ sys.argv, folder, environment = {arguments!r}, {folder!r}, {environment!r}
 os.chdir(folder or ".")
 os.environ.update(environment)
 warnings.simplefilter(environment.get("PYTHONWARNINGS", "default"))
-sys.path[:0] = [os.path.dirname(sys.argv[0]), *environment.get("PYTHONPATH", "").split()]
+python_path = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+sys.path[:0] = [os.path.dirname(sys.argv[0]), *python_path]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -61,10 +63,8 @@ class Interpreter:
             text=True,
         )
 
-    def __enter__(self) -> "Interpreter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the interpreter, and wait for what it writes at its end, such as its coverage."""
         self._process.communicate()
 
     def run(self, script: str) -> Child:
@@ -78,8 +78,14 @@ class Interpreter:
 
 @functools.cache
 def interpreter_of_tools() -> Interpreter:
-    """One for all tests of a process, with whose end it ends."""
+    """One for all tests of a process."""
     return Interpreter(THIRD_PARTY)
+
+
+def close_interpreter_of_tools() -> None:
+    if interpreter_of_tools.cache_info().currsize:
+        interpreter_of_tools().close()
+        interpreter_of_tools.cache_clear()
 
 
 def run_tool(tool: Path, *arguments: object, cwd: Path | None = None, **environment: str) -> Child:
@@ -95,7 +101,7 @@ def script_of(tool: Path, *arguments: object, cwd: Path | None = None, **environ
 
 def run_each(scripts: list[str], modules: list[str]) -> list[Child]:
     """Run every script in a process of its own that begins with ``modules`` imported."""
-    with Interpreter(modules) as interpreter:
+    with contextlib.closing(Interpreter(modules)) as interpreter:
         return [interpreter.run(script) for script in scripts]
 
 
