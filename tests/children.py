@@ -7,6 +7,7 @@ one of the tests imports everything at once and computes in threads.
 
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -16,17 +17,22 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[1]
+
+# With Triton, whose compiled part complains at its end of all that was not collected.
+DYNAMO = "torch._dynamo"
 
 # What MMSegmentation needs, but neither itself nor this package.
 THIRD_PARTY = [
     "mmengine.runner",
     "mmcv.transforms",
-    "torch._dynamo",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "scipy.ndimage",
     "scipy.optimize",
+    DYNAMO,
 ]
 
 # As `python FILE ARGUMENT ...`.
@@ -69,11 +75,23 @@ class Interpreter:
 
     def run(self, script: str) -> Child:
         """Run a script in a copy of the interpreter, and wait for its end."""
+        (child,) = self.run_together([script])
+        return child
+
+    def run_together(self, scripts: list[str]) -> list[Child]:
+        """Run scripts at the same time, each in a copy of the interpreter; wait for all to end."""
         with tempfile.TemporaryDirectory() as folder:
-            outputs = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-            print(json.dumps([script, *outputs]), file=self._process.stdin, flush=True)
-            status = int(self._process.stdout.readline())
-            return Child(status, *(Path(output).read_text() for output in outputs))
+            outputs = [
+                [os.path.join(folder, f"{name}_{i}") for name in ("stdout", "stderr")]
+                for i in range(len(scripts))
+            ]
+            jobs = list(zip(scripts, outputs, strict=True))
+            print(json.dumps(jobs), file=self._process.stdin, flush=True)
+            statuses = [int(self._process.stdout.readline()) for _ in jobs]
+            return [
+                Child(status, *(Path(path).read_text() for path in paths))
+                for status, paths in zip(statuses, outputs, strict=True)
+            ]
 
 
 @functools.cache
@@ -93,6 +111,16 @@ def run_tool(tool: Path, *arguments: object, cwd: Path | None = None, **environm
     return interpreter_of_tools().run(script_of(tool, *arguments, cwd=cwd, **environment))
 
 
+def run_two_processes(tool: Path, *arguments: object) -> list[Child]:
+    """Run the tool twice at the same time, each told of the other as torchrun does it."""
+    network = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE="2")
+    scripts = [
+        script_of(tool, *arguments, "--launcher", "pytorch", RANK=rank, LOCAL_RANK=rank, **network)
+        for rank in "01"
+    ]
+    return interpreter_of_tools().run_together(scripts)
+
+
 def script_of(tool: Path, *arguments: object, cwd: Path | None = None, **environment: str) -> str:
     """A script that runs the tool, for :class:`Interpreter`."""
     command = list(map(str, (tool, *arguments)))
@@ -106,26 +134,36 @@ def run_each(scripts: list[str], modules: list[str]) -> list[Child]:
 
 
 def next_script() -> str:
-    """Serve one script after the other; return only in the copy of this process that is to run it.
+    """Serve the tests; return only in the copy of this process that is to run a script.
 
     The copy has no part in what connects this process with the tests.
     """
     for line in sys.stdin:
-        script, *outputs = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            for descriptor, path in enumerate([os.devnull, *outputs]):
-                flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
-                opened = os.open(path, flags)
-                os.dup2(opened, descriptor)
-                os.close(opened)
-            return script
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        children = []
+        for script, outputs in json.loads(line):
+            child = os.fork()
+            if child == 0:
+                redirect(os.devnull, *outputs)
+                return script
+            children.append(child)
+        for child in children:
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     return ""
+
+
+def redirect(*paths: str) -> None:
+    """Let standard input, output and errors of this process be files."""
+    for descriptor, path in enumerate(paths):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if descriptor else os.O_RDONLY
+        opened = os.open(path, flags)
+        os.dup2(opened, descriptor)
+        os.close(opened)
 
 
 if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).parent))
     for name in sys.argv[1:]:
         importlib.import_module(name)
+        if name != DYNAMO:
+            gc.freeze()  # or each copy would collect it when it ends, which takes a second
     exec(compile(next_script(), "script", "exec"), {"__name__": "__main__"})

@@ -1,12 +1,11 @@
-"""Two processes on the CPU, started as a user starts them."""
+"""Two processes on the CPU, told of each other as torchrun does it.
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+tests/smoke starts them by tools/dist_train.sh.
+"""
 
 import pytest
 
+from tests.children import ROOT, run_two_processes
 from tests.engine.training import (
     WITHOUT_CHANCE,
     check_losses,
@@ -15,22 +14,11 @@ from tests.engine.training import (
     training_config,
     write_config,
 )
-from tests.ports import free_port
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def train_in_two_processes(config):
-    """Train by tools/dist_train.sh."""
-    environment = os.environ | dict(
-        PYTHON=sys.executable,
-        PYTHONPATH=str(REPOSITORY),
-        PORT=str(free_port()),
-        OMP_NUM_THREADS="1",
-    )
-    command = [REPOSITORY / "tools" / "dist_train.sh", write_config(config), "2"]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
+    for process in run_two_processes(ROOT / "tools" / "train.py", write_config(config)):
+        assert process.returncode == 0, process.stderr
 
 
 @pytest.fixture(scope="module")
