@@ -45,7 +45,7 @@ model = dict(
         c1_channels=32,
         num_classes=len(classes),
         norm_cfg=norm_cfg,
-        loss_decode=[cross_entropy, regularized_losses["normalized"]],
+        loss_decode=[regularized_losses["normalized"], cross_entropy],
     ),
     auxiliary_head=None,
 )

@@ -39,7 +39,7 @@ model = dict(
         c1_channels=16,
         dilations=(1, 3, 6, 9),
         num_classes=len(classes),
-        loss_decode=[cross_entropy, regularized_losses["densecrf"]],
+        loss_decode=[regularized_losses["densecrf"], cross_entropy],
     ),
     auxiliary_head=None,
 )

@@ -4,6 +4,6 @@ _base_ = "./deeplabv3plus_mobilenet_scribble_sample.py"
 
 model = dict(
     decode_head=dict(
-        loss_decode=[{{_base_.cross_entropy}}, {{_base_.regularized_losses.self_label}}]
+        loss_decode=[{{_base_.regularized_losses.self_label}}, {{_base_.cross_entropy}}]
     )
 )

@@ -85,7 +85,7 @@ def vary(config: Config, variant: str, loss: dict | None, seed: int) -> Config:
         had_any = any(map(is_regularized, losses_of(head)))
         head.loss_decode = [other for other in losses_of(head) if not is_regularized(other)]
         if had_any and loss is not None:
-            head.loss_decode.append(loss)
+            head.loss_decode.insert(0, loss)  # ahead of what waits for the device: docs/gpu.md
     if loss is None:
         config.custom_hooks = [
             hook for hook in hooks(config) if type_name(hook) not in HOOKS_OF_THE_LOSS

@@ -75,6 +75,7 @@ def test_builds_and_gives_its_losses(name):
     loss, (low, high) = REGULARIZED[name]
     assert low < losses[f"decode.loss_{loss}"] < high
     assert losses["decode.loss_ce"] > 0
+    assert next(iter(losses)) == f"decode.loss_{loss}", "the order that a GPU wants: docs/gpu.md"
 
 
 @pytest.mark.parametrize("name", SELF_LABELLED)

@@ -61,8 +61,8 @@ def test_the_variants_differ_in_losses_and_labels():
     }
     assert types == {
         "ce": ["CrossEntropyLoss"],
-        "densecrf": ["CrossEntropyLoss", "DenseCRFLoss"],
-        "dense_energy": ["CrossEntropyLoss", "DenseEnergyLoss"],
+        "densecrf": ["DenseCRFLoss", "CrossEntropyLoss"],
+        "dense_energy": ["DenseEnergyLoss", "CrossEntropyLoss"],
         "mask": ["CrossEntropyLoss"],
     }
     labels = {name: varied.train_dataloader.dataset.labels for name, varied in variants.items()}
@@ -80,7 +80,7 @@ def test_a_loss_that_the_config_lacks_is_named():
         ComparisonError, match="--losses: no loss of the name dense: .* has dense_energy"
     ):
         losses_to_compare(config, ["dense_energy", "dense"])
-    config.model.decode_head.loss_decode.pop()
+    config.model.decode_head.loss_decode.pop(0)
     with pytest.raises(ComparisonError, match="lists no regularized loss"):
         losses_to_compare(config, None)
 
@@ -207,7 +207,7 @@ def test_compares_resumes_and_does_not_train_twice(tmp_path, monkeypatch, capsys
 def test_a_loss_may_stand_by_itself_and_without_a_name():
     """MMSeg's usual form: loss_decode is one dict, here of the auxiliary kind of config."""
     config = load()
-    crf = config.model.decode_head.loss_decode[1]
+    crf = config.model.decode_head.loss_decode[0]
     crf.pop("loss_name", None)
     config.model.decode_head.loss_decode = crf
     config.pop("custom_hooks")
@@ -229,7 +229,7 @@ def test_a_loss_may_stand_by_itself_and_without_a_name():
 
 def test_types_may_be_classes():
     config = load()
-    config.model.decode_head.loss_decode[1].type = DenseCRFLoss
+    config.model.decode_head.loss_decode[0].type = DenseCRFLoss
     config.custom_hooks = [dict(type=ProvideImagesHook), dict(type=ChannelsLastHook)]
     assert list(losses_to_compare(config, None)) == ["densecrf"]
     hooks = vary(config, "ce", None, seed=0).custom_hooks
