@@ -29,6 +29,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
+from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_rloss import provide_images
@@ -83,7 +84,7 @@ def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str
         raise SystemExit("config must list a SelfLabelLoss in loss_decode of a head")
     sets = [training_set(config, labels) for labels in ("scribble", "mask")]
     size = config.train_dataloader.batch_size
-    counts = {way: torch.zeros(model.num_classes, model.num_classes) for way in WAYS}
+    areas = {way: torch.zeros(4, model.num_classes, dtype=torch.float64) for way in WAYS}
     labels: dict[str, Tensor] = {}
 
     def label(loss: SelfLabelLoss, args: tuple) -> None:
@@ -98,10 +99,15 @@ def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str
             )
             model(**scribbled, mode="loss")
             truth, known = labels_of(masked), labels_of(scribbled)
+            counted = (truth != UNLABELLED) & (known == UNLABELLED)
             for way, soft in labels.items():
                 labelled = F.interpolate(soft, truth.shape[1:], mode="bilinear").argmax(1)
-                counts[way] += confusion(labelled, truth, known, model.num_classes)
-    return {way: scores(count) for way, count in counts.items()}
+                areas[way] += torch.stack(
+                    IoUMetric.intersect_and_union(
+                        labelled[counted], truth[counted], model.num_classes, UNLABELLED
+                    )
+                )
+    return {way: scores(of_way) for way, of_way in areas.items()}
 
 
 def training_set(config: Config, labels: str) -> torch.utils.data.Dataset:
@@ -150,17 +156,10 @@ def labels_in_every_way(loss: SelfLabelLoss, logits: Tensor, label: Tensor) -> d
     return dict(zip(WAYS, [network, *labels], strict=True))
 
 
-def confusion(labelled: Tensor, truth: Tensor, known: Tensor, num_classes: int) -> Tensor:
-    """(K, K) pixels by their class and the one that they were given, without those of scribbles."""
-    counted = (truth != UNLABELLED) & (known == UNLABELLED)
-    pairs = truth[counted] * num_classes + labelled[counted]
-    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
-
-
-def scores(count: Tensor) -> dict[str, float]:
-    hit = count.diag()
-    iou = hit / (count.sum(0) + count.sum(1) - hit)
-    return dict(miou=100 * iou.nanmean().item(), accuracy=100 * (hit.sum() / count.sum()).item())
+def scores(areas: Tensor) -> dict[str, float]:
+    """From the areas of IoUMetric, (4, K)."""
+    rates = IoUMetric.total_area_to_metrics(*areas)
+    return dict(miou=100 * float(np.nanmean(rates["IoU"])), accuracy=100 * float(rates["aAcc"]))
 
 
 if __name__ == "__main__":
