@@ -45,13 +45,29 @@ KNET = "knet/knet-s3_r50-d8_fcn_8xb2-adamw-80k_ade20k-512x512"
 SEGNEXT = "segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512"
 
 _FOUR_LAYERS = {"model.backbone.num_layers": 4, "model.backbone.out_indices": [0, 1, 2, 3]}
+_NARROW_HEAD = {"model.decode_head.channels": 64}
+_NARROW_UNET = {
+    "model.backbone.base_channels": 16,
+    "model.decode_head.in_channels": 16,
+    "model.auxiliary_head.in_channels": 32,
+}
 _SMALL_IMAGE = {"model.backbone.img_size": (64, 64)}
 # What the small images of these runs need, or what makes a large network small.
 OVERRIDES = {
-    "lraspp_m-v3-d8": {"size": 400},  # MobileNetV3's head pools 49x49 pixels at stride 8.
-    "upernet_beit": _SMALL_IMAGE | _FOUR_LAYERS,
+    "lraspp_m-v3-d8": {  # The small MobileNetV3, since the head pools 49x49 pixels at stride 8.
+        "size": 400,
+        "model.backbone.arch": "small",
+        "model.backbone.out_indices": (0, 1, 12),
+        "model.decode_head.in_channels": (16, 16, 576),
+    },
+    "deeplabv3_unet_s5-d16": _NARROW_UNET,
+    "fcn_unet_s5-d16": _NARROW_UNET,
+    "pspnet_unet_s5-d16": _NARROW_UNET,
+    "twins_pcpvt-s_upernet": _NARROW_HEAD,
+    "upernet_beit": _SMALL_IMAGE | _FOUR_LAYERS | _NARROW_HEAD,
     "upernet_mae": _SMALL_IMAGE
     | _FOUR_LAYERS
+    | _NARROW_HEAD
     | {  # Without these, as configs/mae has them, its parts do not fit.
         "model.neck.embed_dim": 768,
         "model.decode_head.in_channels": [768] * 4,
@@ -62,7 +78,9 @@ OVERRIDES = {
     "setr_naive": _FOUR_LAYERS,
     "setr_pup": _FOUR_LAYERS,
     "segmenter_vit-b16_mask": {"model.backbone.num_layers": 2},
-    "upernet_vit-b16_ln_mln": _FOUR_LAYERS,
+    "upernet_r50": _NARROW_HEAD,
+    "upernet_swin": _NARROW_HEAD,
+    "upernet_vit-b16_ln_mln": _FOUR_LAYERS | _NARROW_HEAD,
 }
 NOT_RUN = {
     "fpn_poolformer_s12": "its backbone is MMPreTrain's; its head runs as fpn_r50",
