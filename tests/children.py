@@ -21,7 +21,7 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 
-# With Triton, whose compiled part complains at its end of all that was not collected.
+# Comes last, with Triton, whose compiled part complains at its end of all that was not collected.
 DYNAMO = "torch._dynamo"
 
 # What MMSegmentation needs, but neither itself nor this package.
