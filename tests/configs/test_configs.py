@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,50 @@ def test_the_configs_train_with_any_of_their_losses(name):
             losses = model(*batch(scribbles()), mode="loss")
         value = losses[f"decode.loss_{key}"]
         assert math.isfinite(value) and value != 0
+
+
+@pytest.fixture
+def own_config(tmp_path):
+    """Loads a config that lies beside the parts of ours."""
+    (tmp_path / "_base_").symlink_to(CONFIGS / "_base_")
+
+    def load(text: str) -> Config:
+        path = tmp_path / "own.py"
+        path.write_text(text)
+        return Config.fromfile(path)
+
+    return load
+
+
+def test_the_parts_train_another_network_as_the_index_says(own_config):
+    text = (CONFIGS / "README.md").read_text()
+    config = own_config(re.search("```python\n(.*?)```", text, re.DOTALL)[1])
+    assert config.train_dataloader.dataset.type == "PascalScribbleDataset"
+    model = build(config).train()
+    assert type(model.backbone).__name__ == "SwinTransformer"
+    with provide_images(model):
+        losses = model(*batch(scribbles()), mode="loss")
+    assert all(losses[f"decode.loss_{name}"] > 0 for name in ("self_label", "ce"))
+    assert losses["aux.loss_ce"] > 0
+
+
+def test_a_whole_config_of_mmsegmentation_takes_the_losses_beside_it(own_config):
+    config = own_config(
+        """_base_ = [
+    __import__("mmseg").__path__[0]
+    + "/.mim/configs/fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py",
+    "./_base_/losses/regularized_losses.py",
+]
+losses = [{{_base_.regularized_losses.normalized}}, {{_base_.cross_entropy}}]
+model = dict(decode_head=dict(loss_decode=losses))
+"""
+    )
+    assert config.custom_imports.imports == ["mmseg_rloss"]
+    assert [hook.type for hook in config.custom_hooks] == ["ProvideImagesHook"]
+    model = build(config).train()
+    with provide_images(model):
+        losses = model(*batch(scribbles()), mode="loss")
+    assert 0 < losses["decode.loss_normalized"] < 1.5
 
 
 def test_the_root_folder_is_what_the_environment_names(monkeypatch):
