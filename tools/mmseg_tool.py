@@ -81,7 +81,9 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
         stop(str(error))
     except URLError as error:
         stop(no_weights(config, error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SyntaxError) as error:
+        if not is_ctrl_c(error):
+            raise
         resumable = name == "train.py"
         stop(where_to_go_on(work_dir_of(args, config)) if resumable else "Interrupted", INTERRUPTED)
     except RuntimeError as error:
@@ -241,15 +243,25 @@ def look_at_work_dir(work_dir: Path) -> None:
 
 
 def look_for_checkpoint(work_dir: Path) -> None:
-    """Stop where --resume would find no name: MMEngine empties the file before it writes it."""
+    """Stop where --resume would not find the checkpoint that it begins with."""
+    if fault := fault_of_pointer(work_dir):
+        stop(fault)
+
+
+def fault_of_pointer(work_dir: Path) -> str:
+    """What is wrong with the file that names the last checkpoint, with the remedy, or nothing.
+
+    MMEngine empties it before it writes it. Where one checkpoint is kept (max_keep_ckpts=1), it
+    removes the one that the file names before it writes the next.
+    """
     pointer = work_dir / "last_checkpoint"
     if not pointer.exists():
-        return
+        return ""
     from mmseg_rloss.checkpoint import is_whole
 
     named = pointer.read_text(encoding="utf-8", errors="replace").strip()
     if "://" in named or is_whole(named):
-        return
+        return ""
     # Those of the best score hold no state of the optimizer.
     found = [path for path in work_dir.glob("*.pth") if not path.name.startswith("best_")]
     remedy = "delete it to begin anew"
@@ -257,7 +269,8 @@ def look_for_checkpoint(work_dir: Path) -> None:
         newest = max(found, key=lambda path: (is_whole(path), path.stat().st_mtime))
         remedy = f"name in it the checkpoint to go on from, such as {newest}"
     state = f"names {named}, which is not there or broke off" if named else "is empty"
-    stop(f"{pointer}, where --resume begins, {state}: a training ended as it wrote it; {remedy}.")
+    ended = "a training ended as it wrote a checkpoint"
+    return f"{pointer}, where --resume begins, {state}: {ended}; {remedy}."
 
 
 def resuming(runner: type[Runner]) -> type[Runner]:
@@ -310,13 +323,22 @@ def plain(runner: type[Runner]) -> type[Runner]:
     return PlainRunner
 
 
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether it comes of Ctrl-C.
+
+    MMEngine formats the config for each checkpoint, and takes whatever ends that for wrong syntax.
+    """
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+
+
 def where_to_go_on(work_dir: Path) -> str:
     """The message when Ctrl-C ends a training."""
     pointer = work_dir / "last_checkpoint"
-    named = pointer.read_text().strip() if pointer.exists() else ""
-    if not named:
+    if not pointer.exists():
         return f"Interrupted; {work_dir} holds no checkpoint yet."
-    return f"Interrupted; --resume goes on from {named}."
+    if fault := fault_of_pointer(work_dir):
+        return f"Interrupted; {fault}"
+    return f"Interrupted; --resume goes on from {pointer.read_text().strip()}."
 
 
 def look_at_checkpoint(config: Config, checkpoint: str) -> None:

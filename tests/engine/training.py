@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import cv2
@@ -36,6 +37,17 @@ WITHOUT_CHANCE = [
     dict(type="Pad", size=(32, 24)),
     dict(type="PackScribbleInputs"),
 ]
+
+
+@HOOKS.register_module()
+class CtrlCAsTheConfigIsFormatted(Hook):
+    """Presses it in the first iteration, as if a checkpoint were written."""
+
+    def after_train_iter(self, runner: Runner, *_: object, **__: object) -> None:
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        while True:
+            _ = runner.cfg.pretty_text
 
 
 def write_data_set(root: Path, count: int = 4) -> None:

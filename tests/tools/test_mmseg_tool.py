@@ -23,6 +23,7 @@ from tools.mmseg_tool import (
     look_at_checkpoint,
     look_for_checkpoint,
     look_for_data,
+    where_to_go_on,
 )
 from tools.mmseg_tool import run as run_tool
 
@@ -270,6 +271,32 @@ def test_a_pointer_to_a_checkpoint_that_broke_off_is_reported_with_the_remedy(tm
     message = capsys.readouterr().err
     assert f"names {tmp_path}/iter_4.pth, which is not there or broke off" in message
     assert f"such as {tmp_path}/iter_2.pth" in message
+
+
+def test_ctrl_c_as_a_checkpoint_is_written_ends_without_a_traceback(tmp_path):
+    write_data_set(tmp_path / "set")
+    config = training_config(tmp_path / "set", tmp_path / "work")
+    config["default_hooks"]["checkpoint"]["interval"] = 1
+    config["custom_hooks"].append(dict(type="CtrlCAsTheConfigIsFormatted", priority="LOWEST"))
+    process = run("train.py", write_config(config), cwd=tmp_path)
+    assert process.returncode == 130, process.stderr
+    assert process.stderr.splitlines()[-1].endswith(
+        "--resume goes on from " + str(tmp_path / "work/iter_1.pth.")
+    )
+    assert "Traceback" not in process.stderr
+
+
+def test_ctrl_c_promises_to_go_on_from_a_checkpoint_that_is_there_alone(tmp_path):
+    assert "holds no checkpoint yet" in where_to_go_on(tmp_path)
+    checkpoint, pointer = tmp_path / "iter_2.pth", tmp_path / "last_checkpoint"
+    torch.save(dict(weight=torch.zeros(9)), checkpoint)
+    pointer.write_text(str(checkpoint))
+    assert where_to_go_on(tmp_path).endswith(f"--resume goes on from {checkpoint}.")
+    pointer.write_text("")
+    assert "is empty" in where_to_go_on(tmp_path)
+    pointer.write_text(str(tmp_path / "iter_4.pth"))  # MMEngine removes it before the next is there
+    message = where_to_go_on(tmp_path)
+    assert "iter_4.pth, which is not there" in message and f"such as {checkpoint}" in message
 
 
 def test_a_test_of_another_network_is_refused(tmp_path, capsys):
