@@ -276,14 +276,15 @@ def test_the_configs_train_with_any_of_their_losses(name):
 @pytest.fixture
 def own_config(tmp_path):
     """Loads a config that lies beside the parts of ours."""
+    init_default_scope("mmseg")
     (tmp_path / "_base_").symlink_to(CONFIGS / "_base_")
 
-    def load(text: str) -> Config:
+    def load_text(text: str) -> Config:
         path = tmp_path / "own.py"
         path.write_text(text)
         return Config.fromfile(path)
 
-    return load
+    return load_text
 
 
 def test_the_parts_train_another_network_as_the_index_says(own_config):
