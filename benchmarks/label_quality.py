@@ -5,8 +5,10 @@
         work_dirs/compare_losses/self_label/seed_0/iter_200.pth --json label_quality.json
 
 Leaves out what the labels are made of, one at a time: the network, the image's tags, the share of
-the scribbles. The data set must have masks of its training images, which the loss never sees.
-Augmented crops and batch statistics are as in training.
+the scribbles. The log loss, the mean of ``-log y`` of the true class (in nats, y no less than
+0.001), says how far labels can be trusted, beside what their confidence, the mean of the largest y,
+claims. The data set must have masks of its training images, which the loss never sees. Augmented
+crops and batch statistics are as in training.
 """
 
 from __future__ import annotations
@@ -56,10 +58,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     report.keep("batches", options.batches)
     report.keep("figures", figures)
     rows = [
-        [way, f"{figure['miou']:.1f}", f"{figure['accuracy']:.1f}%"]
+        [
+            way,
+            f"{figure['miou']:.1f}",
+            f"{figure['accuracy']:.1f}%",
+            f"{figure['confidence']:.1f}%",
+            f"{figure['log_loss']:.2f}",
+        ]
         for way, figure in figures.items()
     ]
-    report.table("label_quality", ["labels", "mIoU", "pixels"], rows)
+    columns = ["labels", "mIoU", "pixels right", "confidence", "log loss"]
+    report.table("label_quality", columns, rows)
     report.write(options.json)
 
 
@@ -76,7 +85,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 @torch.no_grad()
 def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str, float]]:
-    """Of each way to label, mIoU and pixel accuracy in per cent, on pixels without a scribble."""
+    """Of each way to label, how good it is on pixels without a scribble, as :func:`scores` says."""
     model = revert_sync_batchnorm(MODELS.build(config.model)).train()
     load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
     losses = [module for module in model.modules() if isinstance(module, SelfLabelLoss)]
@@ -85,6 +94,7 @@ def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str
     sets = [training_set(config, labels) for labels in ("scribble", "mask")]
     size = config.train_dataloader.batch_size
     areas = {way: torch.zeros(4, model.num_classes, dtype=torch.float64) for way in WAYS}
+    trust = {way: torch.zeros(2, dtype=torch.float64) for way in WAYS}
     labels: dict[str, Tensor] = {}
 
     def label(loss: SelfLabelLoss, args: tuple) -> None:
@@ -101,13 +111,15 @@ def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str
             truth, known = labels_of(masked), labels_of(scribbled)
             counted = (truth != UNLABELLED) & (known == UNLABELLED)
             for way, soft in labels.items():
-                labelled = F.interpolate(soft, truth.shape[1:], mode="bilinear").argmax(1)
+                soft = F.interpolate(soft, truth.shape[1:], mode="bilinear")
+                soft = soft.movedim(1, -1)[counted]  # (P, K)
                 areas[way] += torch.stack(
                     IoUMetric.intersect_and_union(
-                        labelled[counted], truth[counted], model.num_classes, UNLABELLED
+                        soft.argmax(1), truth[counted], model.num_classes, UNLABELLED
                     )
                 )
-    return {way: scores(of_way) for way, of_way in areas.items()}
+                trust[way] += trust_in(soft, truth[counted])
+    return {way: scores(areas[way], trust[way]) for way in WAYS}
 
 
 def training_set(config: Config, labels: str) -> torch.utils.data.Dataset:
@@ -156,10 +168,22 @@ def labels_in_every_way(loss: SelfLabelLoss, logits: Tensor, label: Tensor) -> d
     return dict(zip(WAYS, [network, *labels], strict=True))
 
 
-def scores(areas: Tensor) -> dict[str, float]:
-    """From the areas of IoUMetric, (4, K)."""
+def trust_in(soft: Tensor, truth: Tensor) -> Tensor:
+    """Sums over the pixels, (2,): of the largest y, and of -log y of the true class."""
+    true = soft.gather(1, truth.unsqueeze(1)).clamp(min=1e-3)
+    return torch.stack((soft.amax(1).sum(), -true.log().sum()))
+
+
+def scores(areas: Tensor, trust: Tensor) -> dict[str, float]:
+    """From the areas of IoUMetric, (4, K), and the sums of trust_in; in per cent but the last."""
     rates = IoUMetric.total_area_to_metrics(*areas)
-    return dict(miou=100 * float(np.nanmean(rates["IoU"])), accuracy=100 * float(rates["aAcc"]))
+    confidence, log_loss = trust / areas[3].sum()
+    return dict(
+        miou=100 * float(np.nanmean(rates["IoU"])),
+        accuracy=100 * float(rates["aAcc"]),
+        confidence=100 * float(confidence),
+        log_loss=float(log_loss),
+    )
 
 
 if __name__ == "__main__":

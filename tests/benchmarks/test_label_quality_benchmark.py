@@ -1,8 +1,10 @@
 """The benchmark of soft labels runs, on a small case, and writes its figures."""
 
 import json
+import math
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -41,3 +43,12 @@ def test_what_is_left_out_does_not_count(tmp_path, capsys):
     # Scribbles and colours alone label most pixels of these scenes rightly; chance does not.
     assert all(first[way]["accuracy"] > 60 for way in networkless)
     assert first["network alone"]["accuracy"] < 60
+
+
+def test_confidence_and_log_loss_of_labels():
+    soft = torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]])
+    sums = label_quality.trust_in(soft, torch.tensor([1, 2]))
+    assert sums.tolist() == pytest.approx([0.5 + 1, math.log(4) + math.log(1000)])
+    figures = label_quality.scores(torch.tensor([[1.0, 0], [1, 1], [1, 1], [1, 1]]), sums)
+    assert figures["confidence"] == pytest.approx(75)
+    assert figures["log_loss"] == pytest.approx(math.log(4000) / 2)
