@@ -7,5 +7,5 @@ regularized_losses = dict(
     dense_energy=dict(sigma_xy=50, loss_weight=1e-6),
     normalized_cut=dict(sigma_xy=50),
     kernel_cut=dict(sigma_xy=50),
-    self_label=dict(sigma_xy=40),
+    self_label=dict(sigma_xy=25),
 )

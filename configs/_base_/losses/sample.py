@@ -7,5 +7,5 @@ regularized_losses = dict(
     dense_energy=dict(sigma_xy=20, loss_weight=5e-6),
     normalized_cut=dict(sigma_xy=20),
     kernel_cut=dict(sigma_xy=20),
-    self_label=dict(sigma_xy=20),
+    self_label=dict(sigma_xy=14),
 )

@@ -22,7 +22,8 @@ class SelfLabelLoss(RegularizedLoss):
     Args:
         loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
-        sigma_xy: Bandwidth of the position, in pixels of the images the network sees.
+        sigma_xy: Bandwidth of the position, in pixels of the images the network sees: an eighth of
+            the crop.
         scale_factor: Fraction of the images' size at which it is computed, in (0, 1].
         class_balance: From 0, where a class weighs by its area in the image, to 1, where all
             classes of the image weigh alike. By the root of the area, the default, rare classes are
@@ -40,7 +41,7 @@ class SelfLabelLoss(RegularizedLoss):
         self,
         loss_weight: float = 1.0,
         sigma_rgb: float = 10.0,
-        sigma_xy: float = 100.0,
+        sigma_xy: float = 64.0,
         scale_factor: float = 0.5,
         class_balance: float = 0.5,
         loss_name: str = "loss_self_label",
