@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from report import Report
 from rich.progress import track
-from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
+from training import config_parser, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
 from mmengine.config import Config
@@ -48,12 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="of a network, with a set to validate on")
+    parser = config_parser(__doc__, "of a network, with a set to validate on")
     parser.add_argument("checkpoint", help="of that network")
-    add_options(parser)
     return parser.parse_args(argv)
 
 

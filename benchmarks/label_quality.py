@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from report import Report
 from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
-from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
+from training import config_parser, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
 from mmengine.config import Config
@@ -73,13 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="of a network with a SelfLabelLoss")
+    parser = config_parser(__doc__, "of a network with a SelfLabelLoss")
     parser.add_argument("checkpoint", help="of that network, from early in a training or late")
     parser.add_argument("--batches", type=int, default=16, help="of crops (default: 16)")
-    add_options(parser)
     return parser.parse_args(argv)
 
 

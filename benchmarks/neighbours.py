@@ -18,13 +18,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
 import torch
 from report import Report
 from rich.progress import track
-from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
+from training import config_parser, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
 from mmengine.config import Config
@@ -68,10 +67,7 @@ def rows(times: dict[str, list[float]]) -> Iterator[list[str]]:
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="of the network to train")
+    parser = config_parser(__doc__, "of the network to train")
     parser.add_argument(
         "--neighbours",
         type=int,
@@ -82,7 +78,6 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=10, help="for each row (default: 10)")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    add_options(parser)
     parser.set_defaults(threads=len(os.sched_getaffinity(0)))
     return parser.parse_args(argv)
 

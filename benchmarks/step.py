@@ -14,13 +14,12 @@ import argparse
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
 import torch
 from report import Report
 from rich.progress import track
-from training import add_options, read_config  # imports mmseg_rloss before MMSeg's models
+from training import config_parser, read_config  # imports mmseg_rloss before MMSeg's models
 
 # isort: split
 from mmengine.config import Config
@@ -48,12 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="of a network with a regularized loss")
+    parser = config_parser(__doc__, "of a network with a regularized loss")
     parser.add_argument("--repeats", type=int, default=20, help="batches (default: 20)")
-    add_options(parser)
     return parser.parse_args(argv)
 
 

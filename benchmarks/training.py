@@ -14,13 +14,18 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options behind the arguments of a benchmark."""
+def config_parser(description: str | None, config: str) -> argparse.ArgumentParser:
+    """A parser of a config, which ``config`` describes, and the options of every such benchmark."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help=config)
     parser.add_argument("--threads", type=int, default=1, help="default: 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to it")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, help="as in tools/train.py"
     )
+    return parser
 
 
 def read_config(options: argparse.Namespace) -> Config:
