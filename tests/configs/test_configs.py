@@ -248,6 +248,8 @@ def test_the_losses_to_compare_are_those_of_the_configs_of_one_loss(name):
         "neighbour_potts",
     ]
     assert named_losses(config, list(offered)) == offered
+    weight = config.cross_entropy.loss_weight
+    assert offered.self_label.loss_weight == pytest.approx(3 * weight)
     for key, loss in offered.items():
         assert (loss.scale_factor, loss.loss_name) == (0.5, f"loss_{key}")
         if key == "neighbour_potts":

@@ -21,6 +21,7 @@ class SelfLabelLoss(RegularizedLoss):
 
     Args:
         loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
+            Scribbles show more of the objects than of the background, so they weigh less.
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees: an eighth of
             the crop.
@@ -39,7 +40,7 @@ class SelfLabelLoss(RegularizedLoss):
 
     def __init__(
         self,
-        loss_weight: float = 1.0,
+        loss_weight: float = 3.0,
         sigma_rgb: float = 10.0,
         sigma_xy: float = 64.0,
         scale_factor: float = 0.5,
