@@ -57,7 +57,7 @@ def test_labels_that_another_image_brings_in_are_refused():
 
 
 def test_the_loss_of_a_network_is_given_those_of_its_images():
-    loss = dict(type="SelfLabelLoss", sigma_rgb=15.0, sigma_xy=8.0, scale_factor=0.5)
+    loss = dict(type="SelfLabelLoss", loss_weight=2, sigma_rgb=15.0, sigma_xy=8.0, scale_factor=0.5)
     model = build_segmentor(losses=[loss], **IMAGENET)
     packed = [pack(sample({0: (0, 0), 1: (5, 5)})), pack(sample({2: (3, 4)}))]
     batch = dict(
@@ -73,7 +73,7 @@ def test_the_loss_of_a_network_is_given_those_of_its_images():
     )
     image = torch.stack([one["inputs"].flip(0) for one in packed])
     label = torch.cat([one["data_samples"].gt_sem_seg.data for one in packed])
-    layer = SelfLabelLayer(1.0, 15.0, 8.0, 0.5)
+    layer = SelfLabelLayer(2.0, 15.0, 8.0, 0.5)
     tags = torch.tensor([[True, True, False], [False, False, True]])
     expected = layer(image, logits.softmax(1), torch.ones(2, 16, 24), label, tags)
     torch.testing.assert_close(value, expected, rtol=1e-4, atol=0)

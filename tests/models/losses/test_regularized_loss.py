@@ -248,7 +248,7 @@ def test_the_ignore_index_of_the_head_marks_the_unlabelled(batch, ignore_index):
 def test_self_labelling_takes_the_classes_and_the_heads_ignore_index(batch):
     image, region, label = batch
     logits = torch.randn(2, 4, 12, 16)
-    loss = build("SelfLabelLoss")
+    loss = build("SelfLabelLoss", loss_weight=1)
     loss.provide(image, region)
     expected = self_label_loss(image, logits.softmax(1), region, label, **PARAMETERS)
     ours = torch.where(label == 255, -1, label)
