@@ -583,7 +583,8 @@ class SelfLabelLoss(LatticeLayer):
     """:func:`self_label_loss` as a layer.
 
     Args:
-        weight: Factor of the loss, which is a cross entropy.
+        weight: Factor of the loss, which is a cross entropy: 3 beside one of weight 1 on scribbles,
+            1 on points (docs/results.md).
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which it is computed, in (0, 1].

@@ -21,8 +21,7 @@ class SelfLabelLoss(RegularizedLoss):
 
     Args:
         loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
-            Scribbles show more of the objects than of the background, so they weigh less; with
-            points, 1 is better (docs/results.md).
+            3 fits scribbles beside a cross entropy of weight 1, 1 fits points (docs/results.md).
         sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees: an eighth of
             the crop.
