@@ -102,6 +102,7 @@ def measure(config: Config, checkpoint: str, batches: int) -> dict[str, dict[str
                 model.data_preprocessor(pseudo_collate(crops(dataset, number, size)), True)
                 for dataset in sets
             )
+            torch.manual_seed(number)  # so that the same units drop out, whatever the labels
             model(**scribbled, mode="loss")
             truth, known = labels_of(masked), labels_of(scribbled)
             counted = (truth != UNLABELLED) & (known == UNLABELLED)
