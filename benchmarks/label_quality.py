@@ -157,8 +157,11 @@ def labels_in_every_way(loss: SelfLabelLoss, logits: Tensor, label: Tensor) -> d
         (network, nothing, tags),
     ]
     image, sigmas = scene.image(scale), (loss.layer.sigma_rgb, loss.layer.sigma_xy * scale)
+    balance = dict(label_balance=loss.label_balance)
     labels = [
-        soft_labels(image, probabilities, region, known, *sigmas, 1.0, image_tags=possible)
+        soft_labels(
+            image, probabilities, region, known, *sigmas, 1.0, image_tags=possible, **balance
+        )
         for probabilities, known, possible in inputs
     ]
     return dict(zip(WAYS, [network, *labels], strict=True))

@@ -1,5 +1,7 @@
 """Every number, count and flag of every public callable: what is wrong is refused by its name."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,12 @@ ENERGY = dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, scale_factor=FRACTION)
 NEIGHBOURS = dict(sigma_rgb=POSITIVE, scale_factor=FRACTION)
 IMAGES = dict(value_range=RANGE)
 # What single energies have besides: by its name, or else by its type.
-OPTIONS = dict(densecrf_weight=POSITIVE, class_balance=SHARE, relaxation=[*NAME, "Quadratic", ""])
+OPTIONS = dict(
+    densecrf_weight=POSITIVE,
+    class_balance=SHARE,
+    label_balance=SHARE,
+    relaxation=[*NAME, "Quadratic", ""],
+)
 OF_TYPE = dict(bool=FLAG, float=FINITE, int=COUNT, str=NAME)
 
 
@@ -68,10 +75,10 @@ def filter_by_features(**arguments):
     ops.permutohedral_filter(torch.rand(1, 2, 5), torch.rand(1, 1, 5), **arguments)
 
 
-def lattice_of_scene(**arguments):
+def lattices_of_scene(method, **arguments):
     image, _, region = random_case().maps
     given = dict(sigma_rgb=15.0, sigma_xy=9.0, scale_factor=1.0)
-    ops.Scene(image, region).lattice(**given | arguments)
+    getattr(ops.Scene(image, region), method)(**given | arguments)
 
 
 def neighbours_of_scene(**arguments):
@@ -109,7 +116,8 @@ CALLABLES = {
         dict(sigma_rgb=POSITIVE, sigma_xy=POSITIVE, symmetric=FLAG),
     ),
     "permutohedral_filter": (filter_by_features, dict(symmetric=FLAG)),
-    "Scene.lattice": (lattice_of_scene, ENERGY),
+    "Scene.lattice": (functools.partial(lattices_of_scene, "lattice"), ENERGY),
+    "Scene.label_affinities": (functools.partial(lattices_of_scene, "label_affinities"), ENERGY),
     "Scene.neighbours": (neighbours_of_scene, NEIGHBOURS),
     "RegularizedLoss.provide": (
         provided_loss,
@@ -149,7 +157,7 @@ for name, energy in ENERGIES.items():
 CALLABLES["self_label_loss"][1]["image_tags"] = TAGS
 CALLABLES["soft_labels"] = (
     function(ENERGIES["SelfLabelLoss"]._replace(function=ops.soft_labels)),
-    ENERGY | IMAGES | dict(image_tags=TAGS),
+    ENERGY | IMAGES | dict(image_tags=TAGS, label_balance=SHARE),
 )
 CASES = [(name, argument) for name, (_, bad) in CALLABLES.items() for argument in bad]
 

@@ -70,6 +70,6 @@ def cross_entropy_weight(head: nn.Module) -> float:
 @torch.no_grad()
 def strength_of(scene: Scene, layer: LatticeLayer) -> float:
     """The pixels of the scaled images times the mean affinity of one to all within the region."""
-    affinities = layer.affinities(scene)
+    lattice = scene.lattice(*layer.bandwidths)
     region = scene.region(layer.scale_factor, scene.image(layer.scale_factor)).unsqueeze(1)
-    return (region * affinities.filter(region)).sum().item() / max(1, len(scene))
+    return (region * lattice.filter(region)).sum().item() / max(1, len(scene))

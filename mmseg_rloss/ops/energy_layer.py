@@ -22,6 +22,9 @@ from .neighbours import Neighbours
 from .ranges import GREY_LEVELS, check_value_range, checked_zero
 from .scene import Scene, scale_nearest
 from .segmentation import LogitSegmentation, Segmentation
+from .self_labels import LabelAffinities
+
+Affinities = Lattice | Neighbours | LabelAffinities
 
 
 class EnergyLayer(nn.Module, ABC):
@@ -55,7 +58,7 @@ class EnergyLayer(nn.Module, ABC):
         self.value_range = check_value_range(value_range)
 
     @abstractmethod
-    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Lattice | Neighbours:
+    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Affinities:
         """The affinities of a scene's pixels in a type: what the scene shares of them."""
 
     @abstractmethod
@@ -136,7 +139,7 @@ class LatticeLayer(EnergyLayer):
         super().__init__(weight, sigma_rgb, scale_factor, value_range=value_range)
         self.sigma_xy = check_positive("sigma_xy", sigma_xy)
 
-    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Lattice:
+    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> Affinities:
         return scene.lattice(*self.bandwidths, dtype)
 
     @property
@@ -158,19 +161,20 @@ def lattice_energy(
     sigma_xy: float,
     scale_factor: float,
     value_range: Sequence[float] | None,
+    build: Callable[[Tensor, float, float], Affinities] = Lattice.from_image,
 ) -> Tensor:
-    """:func:`energy_of_probabilities` with the affinities of a lattice."""
+    """:func:`energy_of_probabilities` with the affinities of a lattice, or what else is built."""
     sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
 
-    def affinities(image: Tensor, region: Tensor) -> Lattice:
-        return Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
+    def affinities(image: Tensor, region: Tensor) -> Affinities:
+        return build(image, sigma_rgb, sigma_xy * scale_factor)
 
     return energy_of_probabilities(energy, affinities, maps, scale_factor, value_range)
 
 
 def energy_of_probabilities(
     energy: Callable[..., Tensor],
-    affinities: Callable[[Tensor, Tensor], Lattice | Neighbours],
+    affinities: Callable[[Tensor, Tensor], Affinities],
     maps: dict[str, Tensor],
     scale_factor: float,
     value_range: Sequence[float] | None,

@@ -29,7 +29,7 @@ from .neighbours import QUADRATIC, RELAXATIONS, Neighbours, neighbour_potts_ener
 from .ranges import GREY_LEVELS
 from .scene import Scene
 from .segmentation import UNLABELLED, Segmentation
-from .self_labels import CLASS_BALANCE, infer_labels, self_label_energy
+from .self_labels import CLASS_BALANCE, LabelAffinities, infer_labels, self_label_energy
 
 # Also exported by mmseg_rloss and mmseg_rloss.ops.
 __all__ = [
@@ -288,6 +288,7 @@ def self_label_loss(
     *,
     image_tags: Tensor | None = None,
     class_balance: float = CLASS_BALANCE,
+    label_balance: float = 0.0,
     value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The cross entropy of a segmentation with soft labels made of itself, image and scribbles.
@@ -296,9 +297,10 @@ def self_label_loss(
     that lie within the region and have no label; ``m_k = sum_i y_ik`` is how many of them a class
     has, b is ``class_balance``. The soft labels y are what the network, the scribbles and the image
     agree on: a class is as likely as ``s_ik`` times its share of the labelled pixels under the
-    affinities A of :func:`~mmseg_rloss.ops.bilateral_filter`, and impossible where it is not among
-    the image's tags; mean-field inference with A as Potts weights then joins pixels that are close
-    and of like colour. y is constant for the gradient, and labelled pixels keep their label
+    affinities of :func:`~mmseg_rloss.ops.bilateral_filter` of the image in CIE L*a*b*, and
+    impossible where it is not among the image's tags; mean-field inference with affinities 2.5
+    times as wide as Potts weights then joins pixels that are close and of like colour. y is
+    constant for the gradient, and labelled pixels keep their label
     (self-labelling as in Zhang and Boykov, "Soft Self-labeling and Potts Relaxations for
     Weakly-Supervised Segmentation", CVPR 2025, with another solver, unary term and weighting;
     docs/energies.md).
@@ -308,7 +310,8 @@ def self_label_loss(
         segmentation: As in :func:`densecrf_loss`; it must sum to one over the classes.
         region_of_interest: As in :func:`densecrf_loss`.
         seg_label: (N, H, W) or (N, 1, H, W) labels from 0 to K - 1, 255 where there is none.
-        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_rgb: Bandwidth of the colours, in L*a*b* with a lightness of 0-255; of images of other
+            than three channels, in their grey levels (0-255).
         sigma_xy: As in :func:`densecrf_loss`.
         scale_factor: As in :func:`densecrf_loss`.
         image_tags: (N, K) of bool, the classes that each image may show; None for all of them. A
@@ -316,6 +319,9 @@ def self_label_loss(
         class_balance: From 0, where a class weighs by its area in the image, as in masks, to 1,
             where all classes of the image weigh alike. By the root of the area, the default, rare
             classes are not pushed aside.
+        label_balance: From 0 to 1: the power of the mean of s_k over the image by which s_ik is
+            divided in the labels, for classes with a label there. 1 fits points, of which the
+            labels are mostly the network's own guess: one class would take the others' place.
         value_range: As in :func:`densecrf_loss`.
 
     Returns:
@@ -332,8 +338,10 @@ def self_label_loss(
         self_label_energy,
         tags=checked_tags(image_tags, segmentation),
         class_balance=check_share("class_balance", class_balance),
+        label_balance=check_share("label_balance", label_balance),
     )
-    return lattice_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    parameters = sigma_rgb, sigma_xy, scale_factor, value_range
+    return lattice_energy(energy, maps, *parameters, build=LabelAffinities.from_image)
 
 
 @torch.no_grad()
@@ -347,6 +355,7 @@ def soft_labels(
     scale_factor: float,
     *,
     image_tags: Tensor | None = None,
+    label_balance: float = 0.0,
     value_range: Sequence[float] | None = GREY_LEVELS,
 ) -> Tensor:
     """The soft labels y that :func:`self_label_loss` of the same arguments trains with.
@@ -358,10 +367,11 @@ def soft_labels(
         segmentation: As in :func:`self_label_loss`.
         region_of_interest: As in :func:`densecrf_loss`.
         seg_label: As in :func:`self_label_loss`.
-        sigma_rgb: As in :func:`densecrf_loss`.
+        sigma_rgb: As in :func:`self_label_loss`.
         sigma_xy: As in :func:`densecrf_loss`.
         scale_factor: As in :func:`densecrf_loss`.
         image_tags: As in :func:`self_label_loss`.
+        label_balance: As in :func:`self_label_loss`.
         value_range: As in :func:`densecrf_loss`.
 
     Returns:
@@ -375,12 +385,14 @@ def soft_labels(
     maps = dict(image=image, segmentation=segmentation, region_of_interest=region_of_interest)
     maps["seg_label"] = without_channel(seg_label)
     tags = checked_tags(image_tags, segmentation)
+    label_balance = check_share("label_balance", label_balance)
 
-    def labels(segmentation: Segmentation, affinities: Lattice, label: Tensor) -> Tensor:
+    def labels(segmentation: Segmentation, affinities: LabelAffinities, label: Tensor) -> Tensor:
         maps = segmentation.probabilities(), segmentation.region
-        return infer_labels(*maps, affinities, label, tags)
+        return infer_labels(*maps, affinities, label, tags, label_balance)
 
-    return lattice_energy(labels, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    parameters = sigma_rgb, sigma_xy, scale_factor, value_range
+    return lattice_energy(labels, maps, *parameters, build=LabelAffinities.from_image)
 
 
 def without_channel(seg_label: Tensor) -> Tensor:
@@ -585,10 +597,11 @@ class SelfLabelLoss(LatticeLayer):
     Args:
         weight: Factor of the loss, which is a cross entropy: 3 beside one of weight 1 on scribbles,
             1 on points (docs/results.md).
-        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+        sigma_rgb: As in :func:`self_label_loss`.
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which it is computed, in (0, 1].
         class_balance: As in :func:`self_label_loss`.
+        label_balance: As in :func:`self_label_loss`.
         value_range: As in :func:`densecrf_loss`.
     """
 
@@ -602,10 +615,12 @@ class SelfLabelLoss(LatticeLayer):
         scale_factor: float,
         *,
         class_balance: float = CLASS_BALANCE,
+        label_balance: float = 0.0,
         value_range: Sequence[float] | None = GREY_LEVELS,
     ) -> None:
         super().__init__(weight, sigma_rgb, sigma_xy, scale_factor, value_range=value_range)
         self.class_balance = check_share("class_balance", class_balance)
+        self.label_balance = check_share("label_balance", label_balance)
 
     def forward(
         self,
@@ -617,21 +632,32 @@ class SelfLabelLoss(LatticeLayer):
     ) -> Tensor:
         """``weight`` times :func:`self_label_loss` of the arguments, which it documents."""
         maps = images, segmentations, ROIs, seg_label
-        options: Any = dict(class_balance=self.class_balance, value_range=self.value_range)
-        return self.weight * self_label_loss(
-            *maps, *self.bandwidths, image_tags=image_tags, **options
-        )
+        options: Any = self._balances | dict(image_tags=image_tags, value_range=self.value_range)
+        return self.weight * self_label_loss(*maps, *self.bandwidths, **options)
+
+    @property
+    def _balances(self) -> dict[str, float]:
+        return dict(class_balance=self.class_balance, label_balance=self.label_balance)
+
+    def affinities(self, scene: Scene, dtype: torch.dtype = torch.float32) -> LabelAffinities:
+        return scene.label_affinities(*self.bandwidths, dtype)
 
     def known(self, scene: Scene) -> dict[str, Tensor | None]:
         return dict(tags=scene.image_tags)
 
     def energy(
-        self, segmentation: Segmentation, affinities: Lattice, label: Tensor, tags: Tensor | None
+        self,
+        segmentation: Segmentation,
+        affinities: LabelAffinities,
+        label: Tensor,
+        tags: Tensor | None,
     ) -> Tensor:
-        return self_label_energy(segmentation, affinities, label, tags, self.class_balance)
+        return self_label_energy(segmentation, affinities, label, tags, **self._balances)
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + f", class_balance={self.class_balance}"
+        return super().extra_repr() + (
+            f", class_balance={self.class_balance}, label_balance={self.label_balance}"
+        )
 
 
 class NeighbourPottsLoss(EnergyLayer):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from .checks import check_energy_parameters, check_positive, check_scale_factor
 from .lattice import Lattice
 from .neighbours import Neighbours
+from .self_labels import LabelAffinities
 
 
 class Scene:
@@ -42,6 +43,7 @@ class Scene:
         self.image_tags = image_tags
         self._lattices: dict[tuple, Lattice] = {}
         self._neighbours: dict[tuple, Neighbours] = {}
+        self._label_affinities: dict[tuple, LabelAffinities] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,6 +98,27 @@ class Scene:
             image = self.image(scale_factor).to(dtype)
             self._lattices[key] = Lattice.from_image(image, sigma_rgb, sigma_xy * scale_factor)
         return self._lattices[key]
+
+    def label_affinities(
+        self,
+        sigma_rgb: float,
+        sigma_xy: float,
+        scale_factor: float,
+        dtype: torch.dtype = torch.float32,
+    ) -> LabelAffinities:
+        """The two lattices of soft labels, built now unless they have been.
+
+        Arguments and errors are those of :meth:`lattice`.
+        """
+        sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(
+            sigma_rgb, sigma_xy, scale_factor
+        )
+        key = sigma_rgb, sigma_xy, scale_factor, dtype
+        if key not in self._label_affinities:
+            image = self.image(scale_factor).to(dtype)
+            sigmas = sigma_rgb, sigma_xy * scale_factor
+            self._label_affinities[key] = LabelAffinities.from_image(image, *sigmas)
+        return self._label_affinities[key]
 
     def neighbours(
         self, sigma_rgb: float, scale_factor: float, dtype: torch.dtype = torch.float32

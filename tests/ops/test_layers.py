@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_rloss.ops import DenseCRFLoss, NormalizedCutLoss, Scene, backends, densecrf_loss
+from mmseg_rloss.ops import (
+    DenseCRFLoss,
+    NormalizedCutLoss,
+    Scene,
+    SelfLabelLoss,
+    backends,
+    densecrf_loss,
+)
 from mmseg_rloss.ops.backends.native import lattice as native
 from mmseg_rloss.ops.energy_layer import EnergyLayer, LatticeLayer
 from tests.ops.affinities import SIGMAS, maps_of, random_case
@@ -137,12 +144,15 @@ def counted(monkeypatch):
 
 
 FILTERINGS = {  # forward and backward
-    "DenseCRFLoss": (["associate"], []),
-    "normalized DenseCRFLoss": (["associate"], []),
-    "DenseEnergyLoss": (["filter"], ["filter"]),
-    "NormalizedCutLoss": (["associate"], ["filter"]),  # of the region
-    "KernelCutLoss": (["associate"], ["filter"]),
-    "SelfLabelLoss": (["filter"] * 4, []),  # the labels, then the mean field's iterations
+    "DenseCRFLoss": (["build", "associate"], []),
+    "normalized DenseCRFLoss": (["build", "associate"], []),
+    "DenseEnergyLoss": (["build", "filter"], ["filter"]),
+    "NormalizedCutLoss": (["build", "associate"], ["filter"]),  # of the region
+    "KernelCutLoss": (["build", "associate"], ["filter"]),
+    "SelfLabelLoss": (
+        ["build", "build", "filter", "filter", *["filter"] * 3],  # scribbles, degrees, mean field
+        [],
+    ),
 }
 
 
@@ -153,9 +163,9 @@ def test_it_filters_once_and_backward_only_what_the_forward_has_not(layer, filte
     segmentation = maps[1].requires_grad_()
     loss = layer(*maps)
     forward, backward = filterings
-    assert calls == ["build", *forward]
+    assert calls == forward
     torch.autograd.grad(loss, segmentation)
-    assert calls == ["build", *forward, *backward]
+    assert calls == [*forward, *backward]
 
 
 def from_logits(layer, case, logits, scene=None):
@@ -233,6 +243,10 @@ def test_losses_of_one_scene_share_its_lattices(monkeypatch):
     assert calls.count("build") == 1
     from_logits(DenseCRFLoss(**PARAMETERS | dict(sigma_xy=5.0)), case, logits, scene)
     assert calls.count("build") == 2
+    for balance in (0, 1):  # of two heads
+        labelling = SelfLabelLoss(**PARAMETERS, class_balance=balance)
+        from_logits(labelling, case, logits, scene)
+        assert calls.count("build") == 4
 
 
 def test_a_scene_of_normalized_images_is_that_of_the_images():

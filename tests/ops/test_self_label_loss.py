@@ -6,6 +6,7 @@ import torch
 
 from mmseg_rloss import SelfLabelLoss, self_label_loss, soft_labels
 from mmseg_rloss.ops import Scene
+from mmseg_rloss.ops.colours import to_lab
 from mmseg_rloss.ops.lattice import Lattice
 from tests.ops.affinities import SIGMAS, random_case
 
@@ -16,24 +17,33 @@ def ascending_affinities(image, sigma_rgb, sigma_xy) -> np.ndarray:
     """A (N, P, P) of one order of the blur: what it makes of each pixel alone."""
     n, _, height, width = image.shape
     units = torch.eye(height * width, dtype=torch.float64).view(1, -1, height, width)
-    lattice = Lattice.from_image(image.double(), sigma_rgb, sigma_xy)
+    lattice = Lattice.from_image(to_lab(image.double()), sigma_rgb, sigma_xy)
     filtered = lattice.filter(units.expand(n, -1, -1, -1), symmetric=False)
     return filtered.flatten(2).transpose(1, 2).numpy()
 
 
-def labels_by_hand(probabilities, region, affinities, label, tags) -> np.ndarray:
+def labels_by_hand(
+    probabilities, region, of_scribbles, of_pixels, label, tags, label_balance
+) -> np.ndarray:
     """The soft labels (K, P) of one image, from probabilities (K, P) times the region (P,)."""
     classes, pixels = probabilities.shape
     inside = [p for p in range(pixels) if region[p]]
     labelled = [p for p in inside if label[p] != 255]
     allowed = [bool(tags[k]) or any(label[p] == k for p in labelled) for k in range(classes)]
+    favour = [
+        (sum(probabilities[k, p] for p in inside) / len(inside) + 0.01) ** -label_balance
+        if any(label[p] == k for p in labelled)
+        else 1
+        for k in range(classes)
+    ]
     scores = np.full((classes, pixels), -np.inf)
     for p in range(pixels):
-        near = [sum(affinities[p, q] for q in labelled if label[q] == k) for k in range(classes)]
+        near = [sum(of_scribbles[p, q] for q in labelled if label[q] == k) for k in range(classes)]
         for k in range(classes):
             if allowed[k]:
                 share = (near[k] + 0.05 / sum(allowed)) / (sum(near) + 0.05)
-                scores[k, p] = np.log(max(probabilities[k, p], 1e-5)) + np.log(max(share, 1e-5))
+                likely = max(probabilities[k, p], 1e-5) * favour[k] * max(share, 1e-5)
+                scores[k, p] = np.log(likely)
 
     def distribute(scores):
         soft = np.exp(scores - scores.max(0))
@@ -43,45 +53,51 @@ def labels_by_hand(probabilities, region, affinities, label, tags) -> np.ndarray
                 soft[:, p] = [region[p] and label[p] == k for k in range(classes)]
         return soft
 
-    degrees = affinities[:, inside].sum(1)
+    degrees = of_pixels[:, inside].sum(1)
     soft = distribute(scores)
     for _ in range(3):
         drawn = np.zeros_like(scores)
         for p in inside:
             for q in inside:
                 root = np.sqrt(degrees[p] * degrees[q])
-                drawn[:, p] += 10 * affinities[p, q] / root * soft[:, q]
+                drawn[:, p] += 10 * of_pixels[p, q] / root * soft[:, q]
         soft = distribute(scores + drawn)
     return soft * region
 
 
-def by_hand(case, scale_factor, tags) -> torch.Tensor:
+def by_hand(case, scale_factor, tags, label_balance) -> torch.Tensor:
     """The soft labels (N, K, h, w) of a case at a scale."""
     small = case.at_scale(scale_factor)
     region = small.region.double()
     probabilities = small.logits.softmax(1).detach() * region.unsqueeze(1)
-    affinities = ascending_affinities(small.image, 30.0, 8.0 * scale_factor)
+    affinities = [
+        ascending_affinities(small.image, 30.0, reach * 8.0 * scale_factor) for reach in (1, 2.5)
+    ]
     tags = torch.ones(len(region), probabilities.shape[1]) if tags is None else tags
     maps = (probabilities.flatten(2), region.flatten(1), small.label.flatten(1), tags)
     labels = [
-        labels_by_hand(s.numpy(), r.numpy(), a, label.numpy(), tag.numpy())
-        for s, r, label, tag, a in zip(*maps, affinities, strict=True)
+        labels_by_hand(s.numpy(), r.numpy(), *a, label.numpy(), tag.numpy(), label_balance)
+        for s, r, label, tag, *a in zip(*maps, *affinities, strict=True)
     ]
     return torch.from_numpy(np.stack(labels)).view_as(probabilities)
 
 
-@pytest.mark.parametrize("tags, class_balance", [(None, 0.5), (TAGS, 0.0), (TAGS, 1)])
+@pytest.mark.parametrize(
+    "tags, class_balance, label_balance", [(None, 0.5, 0.5), (TAGS, 0.0, 1), (TAGS, 1, 0)]
+)
 @pytest.mark.parametrize("size, scale_factor", [((2, 3, 5, 6), 1), ((2, 3, 10, 8), 0.5)])
-def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags, class_balance):
+def test_value_and_gradient_are_those_of_the_sums(
+    size, scale_factor, tags, class_balance, label_balance
+):
     case = random_case(*size)
     case.label[0][case.label[0] == 2] = 255  # so that the tag decides
     case.logits.requires_grad_()
-    options = dict(image_tags=tags, class_balance=class_balance)
+    options = dict(image_tags=tags, class_balance=class_balance, label_balance=label_balance)
     loss = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=scale_factor, **options)
     (gradient,) = torch.autograd.grad(loss, case.logits)
 
-    labels = by_hand(case, scale_factor, tags)
-    assert (labels[0, 2] > 1e-3).any() == (tags is None)
+    labels = by_hand(case, scale_factor, tags, label_balance)
+    assert (labels[0, 2] > 0).any() == (tags is None)
     small = case.at_scale(scale_factor)
     counted = (small.region * (small.label == 255)).unsqueeze(1)
     entropies = -labels * counted * (small.logits.softmax(1) + 1e-5).log()
@@ -96,15 +112,17 @@ def test_value_and_gradient_are_those_of_the_sums(size, scale_factor, tags, clas
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("tags", [None, TAGS])
+@pytest.mark.parametrize("tags, label_balance", [(None, 0), (TAGS, 0.5), (None, 1)])
 @pytest.mark.parametrize("size, scale_factor", [((2, 3, 5, 6), 1), ((2, 3, 10, 8), 0.5)])
-def test_the_soft_labels_are_those_of_the_sums(size, scale_factor, tags):
+def test_the_soft_labels_are_those_of_the_sums(size, scale_factor, tags, label_balance):
     case = random_case(*size)
     case.label[0][case.label[0] == 2] = 255  # so that the tag decides
     case.logits.requires_grad_()
     maps = *case.maps, case.label.unsqueeze(1)
-    labels = soft_labels(*maps, **SIGMAS, scale_factor=scale_factor, image_tags=tags)
-    torch.testing.assert_close(labels, by_hand(case, scale_factor, tags), rtol=1e-6, atol=1e-9)
+    options = dict(scale_factor=scale_factor, image_tags=tags, label_balance=label_balance)
+    labels = soft_labels(*maps, **SIGMAS, **options)
+    expected = by_hand(case, scale_factor, tags, label_balance)
+    torch.testing.assert_close(labels, expected, rtol=1e-6, atol=1e-9)
     assert not labels.requires_grad
     with pytest.raises(ValueError, match=r"image_tags must be \(N, K\)"):
         soft_labels(*maps, **SIGMAS, scale_factor=scale_factor, image_tags=TAGS[:, :2])
@@ -137,6 +155,21 @@ def test_a_large_class_does_not_push_a_small_one_aside():
     assert float(pulls[0] / pulls[1]) == pytest.approx(35**0.5, rel=0.05)
 
 
+def test_what_the_network_has_of_a_class_everywhere_is_taken_back():
+    """So that a network which takes most of an image for one class does not confirm itself."""
+    image = torch.full((1, 3, 8, 24), 40.0)
+    label = torch.full((1, 8, 24), 255)
+    label[0, 4, 0], label[0, 4, 23] = 0, 1
+    network = torch.empty(1, 3, 8, 24)
+    network[:, 0], network[:, 1], network[:, 2] = 0.7, 0.2, 0.1
+    network[:, :2, :, 12:] = torch.tensor([0.55, 0.35]).view(2, 1, 1)  # likelier than elsewhere
+    maps = image, network, torch.ones(1, 8, 24), label, 10.0, 1.0, 1.0
+    of_its_own, balanced = (soft_labels(*maps, label_balance=balance) for balance in (0, 1))
+    assert (of_its_own[0, :, :, 4:19].argmax(0) == 0).all()  # far from both labels
+    assert (balanced[0, :, :, 4:10].argmax(0) == 0).all()
+    assert (balanced[0, :, :, 14:19].argmax(0) == 1).all()
+
+
 def test_a_crop_without_any_label_follows_the_network():
     case = random_case()
     nothing = torch.full_like(case.label, 255)
@@ -166,22 +199,25 @@ def test_the_layer_weighs_it_and_takes_labels_with_a_channel():
     torch.testing.assert_close(layer(*case.maps, labels, TAGS), expected)
 
 
-def test_the_layer_balances_the_classes_as_the_function_does_from_logits_too():
+def test_the_layer_balances_as_the_function_does_from_logits_too():
     case = random_case()
-    layer = SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, class_balance=1)
-    expected = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1, class_balance=1)
     default = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1)
-    assert not torch.isclose(expected, default)
-    torch.testing.assert_close(layer(*case.maps, case.label), expected)
-    scene = Scene(case.image, case.region)
-    torch.testing.assert_close(layer.from_logits(scene, case.logits, case.label), expected)
-    assert "class_balance=1" in repr(layer)
+    for option in ("class_balance", "label_balance"):
+        balance = {option: 1}
+        layer = SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, **balance)
+        expected = self_label_loss(*case.maps, case.label, **SIGMAS, scale_factor=1, **balance)
+        assert not torch.isclose(expected, default)
+        torch.testing.assert_close(layer(*case.maps, case.label), expected)
+        scene = Scene(case.image, case.region)
+        torch.testing.assert_close(layer.from_logits(scene, case.logits, case.label), expected)
+        assert f"{option}=1" in repr(layer)
 
 
 @pytest.mark.parametrize("value, error", [(-0.1, ValueError), (2, ValueError), ("1", TypeError)])
-def test_a_wrong_balance_is_refused(value, error):
-    with pytest.raises(error, match="class_balance must be"):
-        SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, class_balance=value)
+@pytest.mark.parametrize("option", ["class_balance", "label_balance"])
+def test_a_wrong_balance_is_refused(option, value, error):
+    with pytest.raises(error, match=f"{option} must be"):
+        SelfLabelLoss(1.0, **SIGMAS, scale_factor=1, **{option: value})
 
 
 def test_a_class_with_a_label_is_possible_whatever_the_tags_say():

@@ -21,14 +21,18 @@ class SelfLabelLoss(RegularizedLoss):
 
     Args:
         loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
-            3 fits scribbles beside a cross entropy of weight 1, 1 fits points (docs/results.md).
-        sigma_rgb: Bandwidth of the colours, in grey levels (0-255).
+            3 fits scribbles beside a cross entropy of weight 1 (docs/results.md).
+        sigma_rgb: Bandwidth of the colours, in CIE L*a*b* with a lightness of 0-255.
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees: an eighth of
             the crop.
         scale_factor: Fraction of the images' size at which it is computed, in (0, 1].
         class_balance: From 0, where a class weighs by its area in the image, to 1, where all
             classes of the image weigh alike. By the root of the area, the default, rare classes are
             not pushed aside; where none is rare, 0 gave a little more mIoU (docs/results.md).
+        label_balance: From 0 to 1, how far the labels disregard what the network has of a class
+            throughout the image. 1 fits points, with a ``loss_weight`` of 1 and a ``class_balance``
+            of 0: most of their labels are the network's own guess, and one class would take the
+            others' place.
         loss_name: Name in the log. It must contain ``loss`` to take part in the training.
 
     Raises:
@@ -37,19 +41,26 @@ class SelfLabelLoss(RegularizedLoss):
     """
 
     class_balance = of_layer("class_balance")
+    label_balance = of_layer("label_balance")
 
     def __init__(
         self,
         loss_weight: float = 3.0,
-        sigma_rgb: float = 10.0,
+        sigma_rgb: float = 12.0,
         sigma_xy: float = 64.0,
         scale_factor: float = 0.5,
         class_balance: float = 0.5,
+        label_balance: float = 0.0,
         loss_name: str = "loss_self_label",
     ) -> None:
         check_finite("loss_weight", loss_weight)
         layer = SelfLabelLayer(
-            loss_weight, sigma_rgb, sigma_xy, scale_factor, class_balance=class_balance
+            loss_weight,
+            sigma_rgb,
+            sigma_xy,
+            scale_factor,
+            class_balance=class_balance,
+            label_balance=label_balance,
         )
         super().__init__(layer, loss_name)
 
