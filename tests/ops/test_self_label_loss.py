@@ -189,6 +189,16 @@ def test_with_a_label_on_every_pixel_it_is_zero():
     assert not torch.autograd.grad(loss, segmentation)[0].any()
 
 
+def test_nan_is_named_though_labels_hide_it():
+    case = random_case()
+    case.logits[0, 0, 2, 3] = torch.nan
+    case.region[0, 2, 3] = 1
+    layer = SelfLabelLoss(1.0, **SIGMAS, scale_factor=1)
+    scene = Scene(case.image, case.region)
+    with pytest.raises(ValueError, match="logits that SelfLabelLoss is computed from must be fin"):
+        layer.from_logits(scene, case.logits, torch.zeros_like(case.label))
+
+
 def test_the_layer_weighs_it_and_takes_labels_with_a_channel():
     case = random_case()
     layer = SelfLabelLoss(weight=3.0, **SIGMAS, scale_factor=0.5)
