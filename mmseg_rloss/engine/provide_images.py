@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..models.losses import losses_by_name
 from ..models.scene_of_batch import LoadedRangeCheck, scene_of
-from ..ops.ranges import GREY_LEVELS
+from ..ops.ranges import GREY_LEVELS, check_value_range
 from ..ops.segmentation import UNLABELLED
 
 
@@ -61,6 +61,7 @@ class ImageProvider:
         for loss in self._losses:
             loss.take_back()  # what a training that was interrupted has left
         self._check_range = LoadedRangeCheck(value_range)
+        self._value_range = check_value_range(value_range)
         self._handles = [
             segmentor.register_forward_pre_hook(self._provide, with_kwargs=True),
             segmentor.register_forward_hook(self._take_back, always_call=True),
@@ -85,7 +86,9 @@ class ImageProvider:
         region_of_interest = regions_of_interest(inputs, data_samples)
         tags = image_tags(inputs, data_samples)
         kept = kept_images(inputs, data_samples)
-        scene = scene_of(inputs, region_of_interest, segmentor.data_preprocessor, tags, kept)
+        scene = scene_of(
+            inputs, region_of_interest, segmentor.data_preprocessor, tags, kept, self._value_range
+        )
         # A quarter of the pixels is enough.
         scale_factor = 0.5 if min(scene.size) > 1 else 1.0
         self._check_range(scene.image(scale_factor), scene.region(scale_factor, inputs))

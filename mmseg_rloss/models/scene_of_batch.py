@@ -21,6 +21,7 @@ def scene_of(
     data_preprocessor: nn.Module,
     image_tags: Tensor | None = None,
     kept_images: Tensor | None = None,
+    value_range: tuple[float, float] | None = GREY_LEVELS,
 ) -> Scene:
     """The scene of a batch that a data preprocessor has made.
 
@@ -30,19 +31,21 @@ def scene_of(
         data_preprocessor: That of MMSegmentation or MMEngine.
         image_tags: As in :class:`~mmseg_rloss.ops.Scene`.
         kept_images: (N, C, H, W) as they were loaded, where the network's have other colours.
+        value_range: As in :class:`~mmseg_rloss.ops.Scene`.
 
     Returns:
         The images in the range in which they were loaded, RGB if C is 3.
     """
     if kept_images is not None:
         images = kept_images.flip(1) if kept_images.shape[1] == 3 else kept_images  # from BGR
-        return Scene(images, region_of_interest, image_tags=image_tags)
-    statistics: dict[str, Any] = {}
+        return Scene(images, region_of_interest, image_tags=image_tags, value_range=value_range)
+    statistics: dict[str, Any] = dict(value_range=value_range)
     if getattr(data_preprocessor, "mean", None) is not None:
-        statistics = dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
+        statistics |= dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
     if inputs.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):  # MMCV loads BGR.
         inputs = inputs.flip(1)
-        statistics = {name: statistic.flip(0) for name, statistic in statistics.items()}
+        for name in statistics.keys() & {"mean", "std"}:
+            statistics[name] = statistics[name].flip(0)
     return Scene(inputs, region_of_interest, **statistics, image_tags=image_tags)
 
 

@@ -5,26 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_GREY_LEVELS_OF_LIGHTNESS = 2.55
+from .ranges import GREY_LEVELS
+
+_MOST_LIGHTNESS = 100
 
 
-def to_lab(image: Tensor) -> Tensor:
-    """CIE L*a*b* (CIE 15) of sRGB images, scaled so that the lightness spans grey levels.
+def to_lab(image: Tensor, value_range: tuple[float, float] | None = GREY_LEVELS) -> Tensor:
+    """CIE L*a*b* (CIE 15) of sRGB images, scaled so that the lightness spans their range.
 
     Equal distances of it are about equal differences to the eye, where those of RGB are
     large in the light and small in the dark.
 
     Args:
-        image: (N, C, H, W) of floating point with values 0-255. Images of other than three
-            channels come back as they are.
+        image: (N, C, H, W) of floating point with values in the range. Images of other than three
+            channels, or of no known range, come back as they are.
+        value_range: The least and the largest value of the images; None where it is not known.
 
     Returns:
-        (N, 3, H, W): the lightness, 0-255, and two opponent colours, about -275 to 250, both 0 for
-        grey.
+        (N, 3, H, W): the lightness, from 0 to 255 for images of 0-255, and two opponent colours,
+        about -275 to 250 then, both 0 for grey.
     """
-    if image.shape[1] != 3:
+    if image.shape[1] != 3 or value_range is None:
         return image
-    rgb = image.clamp(min=0) / 255
+    low, high = value_range
+    rgb = (image - low).clamp(min=0) / (high - low)
     rgb = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     red, green, blue = rgb.unbind(1)  # (N, H, W), of sRGB made linear (IEC 61966-2-1)
     # CIE XYZ as shares of the white D65. Numbers, not a matrix: a GPU would wait for its copy.
@@ -34,4 +38,4 @@ def to_lab(image: Tensor) -> Tensor:
     xyz = torch.stack((x, y, z), 1)
     x, y, z = torch.where(xyz > 216 / 24389, xyz ** (1 / 3), xyz * (841 / 108) + 4 / 29).unbind(1)
     lab = torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 1)
-    return _GREY_LEVELS_OF_LIGHTNESS * lab
+    return (high - low) / _MOST_LIGHTNESS * lab

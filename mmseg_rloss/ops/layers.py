@@ -9,7 +9,7 @@ call names the arguments as rloss's and RRM's layers do.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from .checks import (
 from .energy_layer import EnergyLayer, LatticeLayer, energy_of_probabilities, lattice_energy
 from .lattice import Lattice
 from .neighbours import QUADRATIC, RELAXATIONS, Neighbours, neighbour_potts_energy
-from .ranges import GREY_LEVELS
+from .ranges import GREY_LEVELS, check_value_range
 from .scene import Scene
 from .segmentation import UNLABELLED, Segmentation
 from .self_labels import CLASS_BALANCE, LabelAffinities, infer_labels, self_label_energy
@@ -340,8 +340,7 @@ def self_label_loss(
         class_balance=check_share("class_balance", class_balance),
         label_balance=check_share("label_balance", label_balance),
     )
-    parameters = sigma_rgb, sigma_xy, scale_factor, value_range
-    return lattice_energy(energy, maps, *parameters, build=LabelAffinities.from_image)
+    return _label_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
 
 
 @torch.no_grad()
@@ -391,8 +390,22 @@ def soft_labels(
         maps = segmentation.probabilities(), segmentation.region
         return infer_labels(*maps, affinities, label, tags, label_balance)
 
+    return _label_energy(labels, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+
+
+def _label_energy(
+    energy: Callable[..., Tensor],
+    maps: dict[str, Tensor],
+    sigma_rgb: float,
+    sigma_xy: float,
+    scale_factor: float,
+    value_range: Sequence[float] | None,
+) -> Tensor:
+    """:func:`lattice_energy` with the affinities of soft labels."""
     parameters = sigma_rgb, sigma_xy, scale_factor, value_range
-    return lattice_energy(labels, maps, *parameters, build=LabelAffinities.from_image)
+    checked = check_value_range(value_range)
+    build = functools.partial(LabelAffinities.from_image, value_range=checked)
+    return lattice_energy(energy, maps, *parameters, build=build)
 
 
 def without_channel(seg_label: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from .checks import check_energy_parameters, check_positive, check_scale_factor
 from .lattice import Lattice
 from .neighbours import Neighbours
+from .ranges import GREY_LEVELS
 from .self_labels import LabelAffinities
 
 
@@ -26,6 +27,8 @@ class Scene:
         std: (C, 1, 1), as ``mean``.
         image_tags: (N, K) of bool or wider, the classes that each image may show, for losses that
             make use of it. None where it is not known.
+        value_range: The least and the largest value of the images, if it is not 0-255; None where
+            it is not known, and soft labels compare colours as they are.
     """
 
     def __init__(
@@ -36,11 +39,13 @@ class Scene:
         mean: Tensor | None = None,
         std: Tensor | None = None,
         image_tags: Tensor | None = None,
+        value_range: tuple[float, float] | None = GREY_LEVELS,
     ) -> None:
         self._image = image.detach()
         self._region_of_interest = region_of_interest
         self._mean, self._std = mean, std
         self.image_tags = image_tags
+        self._value_range = value_range
         self._lattices: dict[tuple, Lattice] = {}
         self._neighbours: dict[tuple, Neighbours] = {}
         self._label_affinities: dict[tuple, LabelAffinities] = {}
@@ -116,8 +121,9 @@ class Scene:
         key = sigma_rgb, sigma_xy, scale_factor, dtype
         if key not in self._label_affinities:
             image = self.image(scale_factor).to(dtype)
-            sigmas = sigma_rgb, sigma_xy * scale_factor
-            self._label_affinities[key] = LabelAffinities.from_image(image, *sigmas)
+            self._label_affinities[key] = LabelAffinities.from_image(
+                image, sigma_rgb, sigma_xy * scale_factor, self._value_range
+            )
         return self._label_affinities[key]
 
     def neighbours(

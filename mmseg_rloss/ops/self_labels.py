@@ -10,6 +10,7 @@ from torch import Tensor
 from .colours import to_lab
 from .lattice import Lattice
 from .mean_field import MIN_PROBABILITY
+from .ranges import GREY_LEVELS
 from .segmentation import UNLABELLED, Segmentation
 
 # Of the mean field. The weight is pydensecrf's; more iterations change next to nothing. It reaches
@@ -41,12 +42,18 @@ class LabelAffinities(NamedTuple):
     of_pixels: Lattice
 
     @classmethod
-    def from_image(cls, image: Tensor, sigma_rgb: float, sigma_xy: float) -> LabelAffinities:
+    def from_image(
+        cls,
+        image: Tensor,
+        sigma_rgb: float,
+        sigma_xy: float,
+        value_range: tuple[float, float] | None = GREY_LEVELS,
+    ) -> LabelAffinities:
         """The lattices of position and colour, told apart as by :func:`.colours.to_lab`.
 
-        The arguments are those of :meth:`Lattice.from_image`.
+        The arguments are those of :meth:`Lattice.from_image` and of that function.
         """
-        image = to_lab(image)
+        image = to_lab(image, value_range)
         sigmas = sigma_xy, _MEAN_FIELD_REACH * sigma_xy
         return cls(*(Lattice.from_image(image, sigma_rgb, sigma) for sigma in sigmas))
 

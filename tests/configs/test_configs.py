@@ -227,10 +227,10 @@ def differences(one: dict, other: dict, prefix: str = "") -> set[str]:
 
 
 BANDWIDTHS = {  # sigma_rgb and sigma_xy of self-labelling and of the others
-    MOBILENET: ((10, 64), (15, 100)),
-    f"{MOBILENET}_animals": ((10, 25), (15, 50)),
-    f"{MOBILENET}_sample": ((10, 14), (15, 20)),
-    "segformer_mit-b0_scribble_self_label": ((10, 64), (15, 100)),
+    MOBILENET: ((12, 64), (15, 100)),
+    f"{MOBILENET}_animals": ((12, 25), (15, 50)),
+    f"{MOBILENET}_sample": ((12, 14), (15, 20)),
+    "segformer_mit-b0_scribble_self_label": ((12, 64), (15, 100)),
 }
 
 

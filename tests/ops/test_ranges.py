@@ -95,7 +95,10 @@ def test_what_may_be_is_taken(layer, name):
 def test_sigma_rgb_has_the_units_of_the_value_range(energy, layer):
     expected = layer(*changed_maps(layer))
     parameters = energy.parameters(**PARAMETERS)
-    for factor, value_range in ((257, (0, 65535)), (1 / 255, [0.0, 1.0]), (257, None)):
+    ranges = [(257, (0, 65535)), (1 / 255, [0.0, 1.0])]
+    if energy.name != "self_label":  # it compares colours of no known range as they are
+        ranges.append((257, None))
+    for factor, value_range in ranges:
         parameters["sigma_rgb"] = layer.sigma_rgb * factor
         other = energy.layer(**parameters, value_range=value_range)
         maps = changed_maps(layer, image=lambda image, factor=factor: image.double() * factor)

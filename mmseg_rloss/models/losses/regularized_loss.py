@@ -126,8 +126,9 @@ class RegularizedLoss(nn.Module):
                 f"region_of_interest must be (N, H, W) of the image {tuple(image.shape)}, but its "
                 f"shape is {tuple(region_of_interest.shape)}"
             )
-        scene = Scene(image, region_of_interest)
-        check = shared_range_check(image.device, check_value_range(value_range))
+        checked = check_value_range(value_range)
+        scene = Scene(image, region_of_interest, value_range=checked)
+        check = shared_range_check(image.device, checked)
         check(scene.image(), scene.region(1.0, like=scene.image()))
         self.provide_scene(scene)
 
