@@ -36,17 +36,17 @@ def scene_of(
     Returns:
         The images in the range in which they were loaded, RGB if C is 3.
     """
+    known: dict[str, Any] = dict(image_tags=image_tags, value_range=value_range)
     if kept_images is not None:
         images = kept_images.flip(1) if kept_images.shape[1] == 3 else kept_images  # from BGR
-        return Scene(images, region_of_interest, image_tags=image_tags, value_range=value_range)
-    statistics: dict[str, Any] = dict(value_range=value_range)
+        return Scene(images, region_of_interest, **known)
+    statistics: dict[str, Any] = {}
     if getattr(data_preprocessor, "mean", None) is not None:
-        statistics |= dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
+        statistics = dict(mean=data_preprocessor.mean, std=data_preprocessor.std)  # (C, 1, 1)
     if inputs.shape[1] == 3 and not _converts_to_rgb(data_preprocessor):  # MMCV loads BGR.
         inputs = inputs.flip(1)
-        for name in statistics.keys() & {"mean", "std"}:
-            statistics[name] = statistics[name].flip(0)
-    return Scene(inputs, region_of_interest, **statistics, image_tags=image_tags)
+        statistics = {name: statistic.flip(0) for name, statistic in statistics.items()}
+    return Scene(inputs, region_of_interest, **statistics, **known)
 
 
 class LoadedRangeCheck(RangeCheck):

@@ -13,8 +13,7 @@ _MOST_LIGHTNESS = 100
 def to_lab(image: Tensor, value_range: tuple[float, float] | None = GREY_LEVELS) -> Tensor:
     """CIE L*a*b* (CIE 15) of sRGB images, scaled so that the lightness spans their range.
 
-    Equal distances of it are about equal differences to the eye, where those of RGB are
-    large in the light and small in the dark.
+    Equal distances in it are about equal differences to the eye, which those in RGB are not.
 
     Args:
         image: (N, C, H, W) of floating point with values in the range. Images of other than three

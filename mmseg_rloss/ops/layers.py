@@ -340,7 +340,8 @@ def self_label_loss(
         class_balance=check_share("class_balance", class_balance),
         label_balance=check_share("label_balance", label_balance),
     )
-    return _label_energy(energy, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
+    parameters = sigma_rgb, sigma_xy, scale_factor, value_range
+    return lattice_energy(energy, maps, *parameters, build=_label_affinities(value_range))
 
 
 @torch.no_grad()
@@ -390,22 +391,15 @@ def soft_labels(
         maps = segmentation.probabilities(), segmentation.region
         return infer_labels(*maps, affinities, label, tags, label_balance)
 
-    return _label_energy(labels, maps, sigma_rgb, sigma_xy, scale_factor, value_range)
-
-
-def _label_energy(
-    energy: Callable[..., Tensor],
-    maps: dict[str, Tensor],
-    sigma_rgb: float,
-    sigma_xy: float,
-    scale_factor: float,
-    value_range: Sequence[float] | None,
-) -> Tensor:
-    """:func:`lattice_energy` with the affinities of soft labels."""
     parameters = sigma_rgb, sigma_xy, scale_factor, value_range
-    checked = check_value_range(value_range)
-    build = functools.partial(LabelAffinities.from_image, value_range=checked)
-    return lattice_energy(energy, maps, *parameters, build=build)
+    return lattice_energy(labels, maps, *parameters, build=_label_affinities(value_range))
+
+
+def _label_affinities(
+    value_range: Sequence[float] | None,
+) -> Callable[[Tensor, float, float], LabelAffinities]:
+    """What builds the affinities of soft labels from images with values in a range."""
+    return functools.partial(LabelAffinities.from_image, value_range=check_value_range(value_range))
 
 
 def without_channel(seg_label: Tensor) -> Tensor:

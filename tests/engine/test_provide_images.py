@@ -359,6 +359,17 @@ def test_another_range_can_be_named(value_range):
             losses_of(model, packed_batch([GREY]))
 
 
+def test_self_labelling_sees_the_same_colours_in_another_range():
+    losses = []
+    for factor in (1, 257):
+        self_label = dict(type="SelfLabelLoss", sigma_rgb=12 * factor, sigma_xy=8)
+        model = build_segmentor(losses=[self_label], mean=[0] * 3, std=[factor] * 3)
+        images = [image.astype(np.float32) * factor for image in random_images((16, 16))]
+        with provide_images(model, value_range=(0, 255 * factor)):
+            losses.append(losses_of(model, packed_batch(images))["decode.loss_self_label"])
+    torch.testing.assert_close(*losses)
+
+
 @pytest.mark.parametrize("value_range", [(1, 0), (0, float("nan"))])
 def test_a_range_that_does_not_rise_is_refused(value_range):
     with pytest.raises(ValueError, match="value_range"):
