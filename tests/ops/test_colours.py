@@ -44,7 +44,7 @@ def test_other_ranges_are_those_of_the_image_scaled():
     labels[0, 0, 0] = 1
     losses = []
     for factor in (1, 257):  # as a loss of MMSegmentation's is given its images
-        loss = SelfLabelLoss(sigma_rgb=12 * factor, sigma_xy=8)
+        loss = SelfLabelLoss(sigma_rgb=60 * factor, sigma_xy=8)
         loss.provide(image * factor, region, value_range=(0, 255 * factor))
         losses.append(loss(torch.arange(40.0).view(1, 2, 4, 5) % 7, labels))
     torch.testing.assert_close(*losses)
