@@ -21,7 +21,8 @@ class SelfLabelLoss(RegularizedLoss):
 
     Args:
         loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
-            3 fits scribbles beside a cross entropy of weight 1 (docs/results.md).
+            3 fits scribbles beside a cross entropy of weight 1, and 1 where some classes are rare
+            (docs/self_labelling.md).
         sigma_rgb: Bandwidth of the colours, in CIE L*a*b* with a lightness of 0-255.
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees: an eighth of
             the crop.
