@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import registration
-from .ops import layers
+from .ops import functional, layers
+from .ops.functional import *  # noqa: F403
 from .ops.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [*layers.__all__]
+__all__ = [*functional.__all__, *layers.__all__]
 
 _SUBPACKAGES = ("datasets", "engine", "models", "visualization")
 

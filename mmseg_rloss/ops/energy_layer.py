@@ -1,30 +1,19 @@
-"""What the losses have in common: the way from the arguments to an energy, and its layer."""
+"""What the layers have in common: parameters, and the way from logits to an energy."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import (
-    check_energy_maps,
-    check_energy_parameters,
-    check_finite,
-    check_positive,
-    check_scale_factor,
-)
-from .lattice import Lattice
-from .neighbours import Neighbours
-from .ranges import GREY_LEVELS, check_value_range, checked_zero
-from .scene import Scene, scale_nearest
-from .segmentation import LogitSegmentation, Segmentation
-from .self_labels import LabelAffinities
-
-Affinities = Lattice | Neighbours | LabelAffinities
+from .checks import check_finite, check_positive, check_scale_factor
+from .ranges import GREY_LEVELS, check_value_range
+from .scene import Affinities, Scene, scale_map
+from .segmentation import LogitSegmentation
 
 
 class EnergyLayer(nn.Module, ABC):
@@ -94,7 +83,7 @@ class EnergyLayer(nn.Module, ABC):
         segmentation = LogitSegmentation(logits, region, self.scale_factor)
         labels = []
         if seg_label is not None:
-            labels = [_scale_map(seg_label, self.scale_factor, region)]
+            labels = [scale_map(seg_label, self.scale_factor, region)]
         try:
             return self.weight * self.energy(segmentation, affinities, *labels, **self.known(scene))
         except ValueError as error:  # they are refused where they are read, on the CPU
@@ -152,63 +141,6 @@ class LatticeLayer(EnergyLayer):
             f"weight={self.weight}, sigma_rgb={self.sigma_rgb}, sigma_xy={self.sigma_xy}, "
             f"scale_factor={self.scale_factor}"
         )
-
-
-def lattice_energy(
-    energy: Callable[..., Tensor],
-    maps: dict[str, Tensor],
-    sigma_rgb: float,
-    sigma_xy: float,
-    scale_factor: float,
-    value_range: Sequence[float] | None,
-    build: Callable[[Tensor, float, float], Affinities] = Lattice.from_image,
-) -> Tensor:
-    """:func:`energy_of_probabilities` with the affinities of a lattice, or what else is built."""
-    sigma_rgb, sigma_xy, scale_factor = check_energy_parameters(sigma_rgb, sigma_xy, scale_factor)
-
-    def affinities(image: Tensor, region: Tensor) -> Affinities:
-        return build(image, sigma_rgb, sigma_xy * scale_factor)
-
-    return energy_of_probabilities(energy, affinities, maps, scale_factor, value_range)
-
-
-def energy_of_probabilities(
-    energy: Callable[..., Tensor],
-    affinities: Callable[[Tensor, Tensor], Affinities],
-    maps: dict[str, Tensor],
-    scale_factor: float,
-    value_range: Sequence[float] | None,
-) -> Tensor:
-    """An energy of full-size probabilities.
-
-    Args:
-        energy: Of the Segmentation, its affinities and the labels, if there are any.
-        affinities: Of the scaled image (N, C, h, w) and region (N, h, w).
-        maps: The arguments by their names.
-        scale_factor: Has been checked.
-        value_range: Is checked here.
-    """
-    value_range = check_value_range(value_range)
-    check_energy_maps(maps, scale_factor)
-    image, segmentation, region_of_interest, *labels = maps.values()
-    segmentation = segmentation.to(torch.promote_types(segmentation.dtype, torch.float32))
-    if scale_factor != 1:
-        segmentation = F.interpolate(
-            segmentation, scale_factor=scale_factor, mode="bilinear", align_corners=False
-        )
-    image = scale_nearest(image.detach().to(segmentation.device), scale_factor)
-    region = _scale_map(region_of_interest, scale_factor, segmentation).to(segmentation.dtype)
-    image_name, segmentation_name, *_ = maps
-    checked = checked_zero(image, region, segmentation, value_range, image_name, segmentation_name)
-    image = image.to(segmentation.dtype)
-    scaled = [_scale_map(label, scale_factor, region) for label in labels]
-    masked = Segmentation(segmentation * region.unsqueeze(1), region)
-    return energy(masked, affinities(image, region), *scaled) + checked
-
-
-def _scale_map(tensor: Tensor, scale_factor: float, like: Tensor) -> Tensor:
-    """(N, H, W) to (N, h, w), on the device of ``like``."""
-    return scale_nearest(tensor.to(like.device).unsqueeze(1), scale_factor).squeeze(1)
 
 
 def _compute_type(logits: Tensor) -> torch.dtype:

@@ -12,6 +12,8 @@ from .neighbours import Neighbours
 from .ranges import GREY_LEVELS
 from .self_labels import LabelAffinities
 
+Affinities = Lattice | Neighbours | LabelAffinities
+
 
 class Scene:
     """The images of a batch and their region of interest, at any scale.
@@ -73,8 +75,7 @@ class Scene:
 
     def region(self, scale_factor: float, like: Tensor) -> Tensor:
         """The region (N, h, w) in the type and on the device of ``like``."""
-        region = self._region_of_interest.to(like.device).unsqueeze(1)
-        return scale_nearest(region, scale_factor).squeeze(1).to(like.dtype)
+        return scale_map(self._region_of_interest, scale_factor, like).to(like.dtype)
 
     def lattice(
         self,
@@ -158,3 +159,8 @@ def scale_nearest(tensor: Tensor, scale_factor: float) -> Tensor:
         tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
     scaled = F.interpolate(tensor, scale_factor=scale_factor)
     return scaled.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def scale_map(tensor: Tensor, scale_factor: float, like: Tensor) -> Tensor:
+    """Scale (N, H, W) by nearest neighbour, on the device of ``like``, in floating point."""
+    return scale_nearest(tensor.to(like.device).unsqueeze(1), scale_factor).squeeze(1)

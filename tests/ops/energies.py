@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from mmseg_rloss.ops import layers
+from mmseg_rloss.ops import functional, layers
 from mmseg_rloss.ops.energy_layer import EnergyLayer
 
 
@@ -40,7 +40,8 @@ def snake_case(name: str) -> str:
 
 def _energy(name: str) -> Energy:
     function = snake_case(name)
-    return Energy(function.removesuffix("_loss"), getattr(layers, name), getattr(layers, function))
+    of_maps = getattr(functional, function)
+    return Energy(function.removesuffix("_loss"), getattr(layers, name), of_maps)
 
 
-ENERGIES = {name: _energy(name) for name in layers.__all__ if name.endswith("Loss")}
+ENERGIES = {name: _energy(name) for name in layers.__all__}
