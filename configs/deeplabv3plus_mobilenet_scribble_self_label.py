@@ -1,7 +1,7 @@
 """DeepLabV3+ MobileNetV2 from PASCAL VOC's scribbles by self-labelling: the one to start with.
 
 Beside the cross entropy on the scribbles stands one on all other pixels, with soft labels that
-scribbles, image and network agree on. It weighs three times as much, whatever the crop.
+scribbles, image and network agree on. It weighs half as much again, whatever the crop.
 """
 
 _base_ = "./deeplabv3plus_mobilenet_scribble.py"

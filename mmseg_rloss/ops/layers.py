@@ -168,8 +168,8 @@ class SelfLabelLoss(LatticeLayer):
     """:func:`self_label_loss` as a layer.
 
     Args:
-        weight: Factor of the loss, which is a cross entropy: 3 beside one of weight 1 on scribbles,
-            1 on points or where some classes are rare (docs/self_labelling.md).
+        weight: Factor of the loss, which is a cross entropy: 1.5 beside one of weight 1 on
+            scribbles, 1 on points (docs/self_labelling.md).
         sigma_rgb: As in :func:`self_label_loss`.
         sigma_xy: Bandwidth of the position, in pixels of the full-size image.
         scale_factor: Fraction of the size at which it is computed, in (0, 1].

@@ -249,7 +249,7 @@ def test_the_losses_to_compare_are_those_of_the_configs_of_one_loss(name):
     ]
     assert named_losses(config, list(offered)) == offered
     weight = config.cross_entropy.loss_weight
-    assert offered.self_label.loss_weight == pytest.approx(3 * weight)
+    assert offered.self_label.loss_weight == pytest.approx(1.5 * weight)
     for key, loss in offered.items():
         assert (loss.scale_factor, loss.loss_name) == (0.5, f"loss_{key}")
         if key == "neighbour_potts":

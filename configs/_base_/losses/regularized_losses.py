@@ -15,7 +15,7 @@ regularized_losses = {
         dense_energy=dict(type="DenseEnergyLoss", loss_weight=1.8e-8),
         normalized_cut=dict(type="NormalizedCutLoss", loss_weight=0.1),
         kernel_cut=dict(type="KernelCutLoss", loss_weight=0.1, densecrf_weight=15.0),
-        self_label=dict(type="SelfLabelLoss", loss_weight=3.0, sigma_rgb=12, sigma_xy=64),
+        self_label=dict(type="SelfLabelLoss", loss_weight=1.5, sigma_rgb=12, sigma_xy=64),
     ).items()
 }
 regularized_losses["neighbour_potts"] = dict(  # has no sigma_xy

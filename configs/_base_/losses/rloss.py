@@ -16,6 +16,6 @@ regularized_losses = dict(
     dense_energy=dict(loss_weight=1.5e-9),
     normalized_cut=dict(loss_weight=0.1 / batch_size),
     kernel_cut=dict(loss_weight=0.1 / batch_size),
-    self_label=dict(loss_weight=3 / batch_size),
+    self_label=dict(loss_weight=1.5 / batch_size),
     neighbour_potts=dict(loss_weight=1 / batch_size),
 )

@@ -21,8 +21,7 @@ class SelfLabelLoss(RegularizedLoss):
 
     Args:
         loss_weight: Factor of the cross entropy, a weighted mean over the pixels without a label.
-            3 fits scribbles beside a cross entropy of weight 1, and 1 where some classes are rare
-            (docs/self_labelling.md).
+            1.5 fits scribbles beside a cross entropy of weight 1 (docs/self_labelling.md).
         sigma_rgb: Bandwidth of the colours, in CIE L*a*b* with a lightness of 0-255.
         sigma_xy: Bandwidth of the position, in pixels of the images the network sees: an eighth of
             the crop.
@@ -46,7 +45,7 @@ class SelfLabelLoss(RegularizedLoss):
 
     def __init__(
         self,
-        loss_weight: float = 3.0,
+        loss_weight: float = 1.5,
         sigma_rgb: float = 12.0,
         sigma_xy: float = 64.0,
         scale_factor: float = 0.5,

@@ -35,7 +35,9 @@ DEFAULTS = {
     "DenseEnergyLoss": dict(weight=1.5e-9, sigma_rgb=15, sigma_xy=100),
     "NormalizedCutLoss": dict(weight=0.1, sigma_rgb=15, sigma_xy=100),
     "KernelCutLoss": dict(weight=0.1, sigma_rgb=15, sigma_xy=100, densecrf_weight=15),
-    "SelfLabelLoss": dict(weight=3, sigma_rgb=12, sigma_xy=64, class_balance=0.5, label_balance=0),
+    "SelfLabelLoss": dict(
+        weight=1.5, sigma_rgb=12, sigma_xy=64, class_balance=0.5, label_balance=0
+    ),
     "NeighbourPottsLoss": dict(weight=1, sigma_rgb=10, relaxation="quadratic"),
 }
 
