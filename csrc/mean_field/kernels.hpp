@@ -92,8 +92,10 @@ class ImageMeanField {
   // Compute the marginals of a tile from what was blurred, or the first from nothing, and splat
   // them or, at last, write them.
   void update_tile(int64_t tile, bool is_first, bool is_last) {
+    // Of each kernel, in memory of this tile alone, which stays in the cache.
+    std::vector<Buffer<T>> blurred;
     for (Kernel& k : kernels_) {
-      if (!is_first) k.bring_to(tile, width());
+      if (!is_first) blurred.push_back(k.blurred_at(tile, width()));
       if (!is_last) k.clear(tile, width());
     }
     const Buffer<T> block_rows(kBlock * width());
@@ -108,7 +110,8 @@ class ImageMeanField {
         std::copy_n(unary, count * width(), rows);
       } else {
         for (size_t k = 0; k < kernels_.size(); ++k)
-          slice_block(kernels_[k], tile, block, count, k == 0 ? unary : rows, rows);
+          slice_block(kernels_[k], blurred[k].data(), tile, block, count, k == 0 ? unary : rows,
+                      rows);
       }
       softmax_rows(rows, (count + kGroup - 1) / kGroup * kGroup, width());
       if (is_last) {
@@ -133,7 +136,6 @@ class ImageMeanField {
         size += int64_t(tile.to_image.size()) * width;
       }
       splatted = Buffer<T>(size);
-      blurred = Buffer<T>(size);
       for (auto& buffer : rows) {
         buffer = Buffer<T>((lattice.num_points + 1) * width);
         std::fill_n(buffer.data() + lattice.num_points * width, width, T(0));
@@ -145,21 +147,25 @@ class ImageMeanField {
       std::fill_n(splatted.data() + offsets[tile], count * width, T(0));
     }
 
-    void bring_to(int64_t tile, int64_t width) {
+    // What was blurred, at the lattice points of a tile (points, width).
+    Buffer<T> blurred_at(int64_t tile, int64_t width) const {
       const T* const from = rows[num_corners % 2].data();
-      T* to = blurred.data() + offsets[tile];
-      for (const int32_t point : lattice.tiles[tile].to_image) {
+      const auto& points = lattice.tiles[tile].to_image;
+      Buffer<T> blurred(points.size() * width);
+      T* to = blurred.data();
+      for (const int32_t point : points) {
         for (int64_t c = 0; c < width; ++c) to[c] = from[point * width + c] * factor;
         to += width;
       }
+      return blurred;
     }
 
     const ImageLattice<T>& lattice;
     int num_corners;
     const T* norms;                // (P)
     T factor;                      // of what is sliced
-    std::vector<int64_t> offsets;  // of the tiles in the two that follow
-    Buffer<T> splatted, blurred;   // (points of all tiles, width)
+    std::vector<int64_t> offsets;  // of the tiles in what follows
+    Buffer<T> splatted;            // (points of all tiles, width)
     Buffer<T> rows[2];             // (points + 1, width): before and after the blur along an axis
   };
 
@@ -218,11 +224,10 @@ class ImageMeanField {
   }
 
   // result = rows + norms * what is sliced
-  void slice_block(const Kernel& k, int64_t tile, int64_t block, int64_t count, const T* rows,
-                   T* result) const {
+  void slice_block(const Kernel& k, const T* points, int64_t tile, int64_t block, int64_t count,
+                   const T* rows, T* result) const {
     const auto& t = k.lattice.tiles[tile];
     const auto corners = corners_at(t.corners, k.num_corners, block - t.begin);
-    const T* const points = k.blurred.data() + k.offsets[tile];
     const T* const norms = k.norms + block;
     with_corners(k.num_corners, [&](auto num_corners) {
       for_each_band([&](int64_t channel, auto groups) {
