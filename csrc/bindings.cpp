@@ -89,6 +89,7 @@ void run(const Lattice<T>& lattice, const Filter<T>& filter, const std::string& 
 template <class T>
 void filter(const Lattice<T>& lattice, const Array<T>& values, Array<T>& result,
             const std::string& blur, int num_threads, const std::string& instruction_set) {
+  advise_huge_pages(result.mutable_data(), result.nbytes());
   run(lattice,
       Filter<T>{values.data(), result.mutable_data(), values.shape(1), blur_of(blur), num_threads,
                 nullptr, nullptr, nullptr},
@@ -101,6 +102,7 @@ template <class T>
 void associate(const Lattice<T>& lattice, const Array<T>& values, const Array<T>& region,
                Array<T>& result, Array<double>& association, Array<double>& volume, int num_threads,
                const std::string& instruction_set) {
+  advise_huge_pages(result.mutable_data(), result.nbytes());
   run(lattice,
       Filter<T>{values.data(), result.mutable_data(), values.shape(1), Blur::kBoth, num_threads,
                 region.data(), association.mutable_data(), volume.mutable_data()},

@@ -46,7 +46,7 @@ class ImageFilter {
     std::fill_n(rows, padded_size(), T(0));
     for (size_t t = 0; t < lattice_.tiles.size(); ++t) {
       add_tile(lattice_.tiles[t], tile_rows_[t].data(), width_, rows);
-      if (has_links_) tile_rows_[t] = {};  // until it is sliced, in favour of the blur
+      tile_rows_[t] = {};
     }
     check_finite(rows);
   }
@@ -74,17 +74,16 @@ class ImageFilter {
 
   void slice_tile(int64_t t) {
     const auto& tile = lattice_.tiles[t];
-    if (has_links_) tile_rows_[t] = Buffer<T>(tile.to_image.size() * width_);
-    gather_blurred(tile, tile_rows_[t].data());
+    const Buffer<T> rows(tile.to_image.size() * width_);
+    gather_blurred(tile, rows.data());
     const auto channels = channels_of(filter_.result);
     const T* region = filter_.region ? filter_.region + image_ * num_pixels_ : nullptr;
     tile_volumes_[t].assign(width_, T(0));
     with_groups(width_ / kGroup, [&](auto groups) {
-      slice<T, kCorners, decltype(groups)::value>(tile_rows_[t].data(), tile.corners, num_corners_,
+      slice<T, kCorners, decltype(groups)::value>(rows.data(), tile.corners, num_corners_,
                                                   tile.begin, tile.end, channels, region,
                                                   tile_volumes_[t].data());
     });
-    if (has_links_) tile_rows_[t] = {};
   }
 
   // The sums over all pixels. That of values times result is the sum over the lattice points of
@@ -172,7 +171,7 @@ class ImageFilter {
   int64_t num_pixels_;
   bool has_links_;
   const ImageLattice<T>& lattice_;
-  std::vector<Buffer<T>> tile_rows_;          // (points of the tile, width): splatted, then blurred
+  std::vector<Buffer<T>> tile_rows_;          // (points of the tile, width): splatted
   std::vector<std::vector<T>> tile_volumes_;  // (width)
   Buffer<T> splatted_;                        // (points + 1, width)
   Order orders_[2];                           // ascending, descending
