@@ -46,7 +46,7 @@ class ImageFilter {
     std::fill_n(rows, padded_size(), T(0));
     for (size_t t = 0; t < lattice_.tiles.size(); ++t) {
       add_tile(lattice_.tiles[t], tile_rows_[t].data(), width_, rows);
-      tile_rows_[t] = {};
+      tile_rows_[t] = {};  // its memory serves the blur
     }
     check_finite(rows);
   }
