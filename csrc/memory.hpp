@@ -13,6 +13,14 @@ void release(void* memory);
 // Ask the system for large pages where memory that has not been touched yet holds some.
 void advise_huge_pages(void* memory, size_t size);
 
+// More than the caches hold: what is written last alone may be found there later.
+constexpr size_t kLarge = size_t(32) << 20;
+
+// Copy to memory that will not be read soon: past the caches, where the processor can, which spares
+// it the reading of what is overwritten. Other threads may see it after finish_copies().
+void copy_past_caches(const void* from, size_t size, void* to);
+void finish_copies();
+
 // An array whose elements are not set.
 template <class T>
 class Buffer {

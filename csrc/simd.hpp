@@ -9,17 +9,22 @@
 #define MMSEG_RLOSS_INLINE inline __attribute__((always_inline))
 #define MMSEG_RLOSS_NOINLINE __attribute__((noinline))
 #define MMSEG_RLOSS_UNREACHABLE() __builtin_unreachable()
+#define MMSEG_RLOSS_PREFETCH(address, locality) __builtin_prefetch(address, 0, locality)
 #else  // MSVC
 #define MMSEG_RLOSS_PORTABLE
 #define MMSEG_RLOSS_INLINE __forceinline
 #define MMSEG_RLOSS_NOINLINE __declspec(noinline)
 #define MMSEG_RLOSS_UNREACHABLE() __assume(false)
+#define MMSEG_RLOSS_PREFETCH(address, locality) ((void)(address))
 #endif
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
 // Pixels that are handled at a time: long enough runs for the memory, short enough for L1.
 constexpr int64_t kBlock = 64;
+
+// How many pixels ahead of the block at hand memory is asked for.
+constexpr int64_t kAhead = 2 * kBlock;
 
 // Integers of the size of T, as vectors of T compare to.
 template <class T>
@@ -47,6 +52,18 @@ MMSEG_RLOSS_INLINE V load(const T* from) {
 template <class V, class T>
 MMSEG_RLOSS_INLINE void store(T* to, const V& v) {
   std::memcpy(to, &v, sizeof(V));
+}
+
+// Ask for `count` elements to be brought into the first-level cache, while the processor goes on.
+template <class T>
+MMSEG_RLOSS_INLINE void prefetch(const T* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / sizeof(T)) MMSEG_RLOSS_PREFETCH(from + i, 3);
+}
+
+// The same for the second-level cache: planes of some sizes share few places of the first.
+template <class T>
+MMSEG_RLOSS_INLINE void prefetch_plane(const T* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / sizeof(T)) MMSEG_RLOSS_PREFETCH(from + i, 2);
 }
 
 template <class V, class T>

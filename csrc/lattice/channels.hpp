@@ -117,6 +117,17 @@ MMSEG_RLOSS_INLINE Corners<T> corners_at(const Corners<T>& corners, int num_corn
   return {corners.point + pixel * num_corners, corners.barycentric + pixel * num_corners};
 }
 
+// Ask for the corners of the block of pixels that begins at `pixel` of the tile. Many of them are
+// runs so long that processors foresee them.
+template <class T>
+MMSEG_RLOSS_INLINE void prefetch_corners(const Corners<T>& corners, int num_corners,
+                                         int64_t pixel) {
+  if (num_corners > kMaxDim + 1) return;
+  const Corners<T> from = corners_at(corners, num_corners, pixel);
+  prefetch(from.point, kBlock * num_corners);
+  prefetch(from.barycentric, kBlock * num_corners);
+}
+
 // Add row_of(p) for the first `count` pixels onto the lattice points that enclose them, rows that
 // are `stride` apart. kCorners is the number of corners where the compiler shall know it, else 0.
 template <class T, int kCorners, int kGroups, class F>
@@ -158,7 +169,12 @@ void splat(const Channels<T>& channels, const Corners<T>& corners, int num_corne
   constexpr int kWidth = kGroup * kGroups;
   alignas(64) T rows[kBlock * kWidth];
   for (int64_t block = begin; block < end; block += kBlock) {
-    const int64_t count = std::min(kBlock, end - block);
+    const int64_t count = std::min(kBlock, end - block), later = block + kAhead;
+    if (later + kBlock <= end) {
+      prefetch_corners(corners, num_corners, later - begin);
+      for (int c = 0; c < channels.count; ++c)
+        prefetch_plane(channels.first + c * channels.num_pixels + later, kBlock);
+    }
     gather_rows<T, kGroups>(channels, block, count, T(0), rows, kWidth);
     splat_rows<T, kCorners, kGroups>(
         [&](int64_t p) { return Row<T, kGroups>::read(rows + p * kWidth); },
@@ -174,7 +190,8 @@ void slice(const T* points, const Corners<T>& corners, int num_corners, int64_t 
   constexpr int kWidth = kGroup * kGroups;
   alignas(64) T rows[kBlock * kWidth];
   for (int64_t block = begin; block < end; block += kBlock) {
-    const int64_t count = std::min(kBlock, end - block);
+    const int64_t count = std::min(kBlock, end - block), later = block + kAhead;
+    if (later + kBlock <= end) prefetch_corners(corners, num_corners, later - begin);
     slice_rows<T, kCorners, kGroups>(
         points, kWidth, corners_at(corners, num_corners, block - begin), num_corners, count,
         [&](int64_t p, const Row<T, kGroups>& row) { row.write(rows + p * kWidth); });

@@ -105,6 +105,9 @@ class ImageMeanField {
     for (int64_t block = begin; block < end; block += kBlock) {
       const int64_t count = std::min(kBlock, end - block);
       T* const unary = log_probabilities_.data() + block * width();
+      const int64_t later = block + kAhead;
+      const bool has_later = !is_first && later + kBlock <= end;
+      if (has_later) prefetch_part<0>(tile, later);
       if (is_first) {
         read_planes(block, count, unary);
         std::copy_n(unary, count * width(), rows);
@@ -113,7 +116,9 @@ class ImageMeanField {
           slice_block(kernels_[k], blurred[k].data(), tile, block, count, k == 0 ? unary : rows,
                       rows);
       }
+      if (has_later) prefetch_part<1>(tile, later);
       softmax_rows(rows, (count + kGroup - 1) / kGroup * kGroup, width());
+      if (has_later) prefetch_part<2>(tile, later);
       if (is_last) {
         write_planes(block, count, rows);
       } else {
@@ -168,6 +173,26 @@ class ImageMeanField {
     Buffer<T> splatted;            // (points of all tiles, width)
     Buffer<T> rows[2];             // (points + 1, width): before and after the blur along an axis
   };
+
+  // Ask for what a block will read, in three parts of about the same size: the processor keeps
+  // track of so many requests alone.
+  template <int kPart>
+  MMSEG_RLOSS_INLINE void prefetch_part(int64_t tile, int64_t block) const {
+    const auto prefetch_kernel = [&](const Kernel& k) {
+      const auto& t = k.lattice.tiles[tile];
+      prefetch_corners(t.corners, k.num_corners, block - t.begin);
+    };
+    const int64_t half = kBlock * width() / 2;
+    const T* const unary = log_probabilities_.data() + block * width();
+    if constexpr (kPart == 0) {
+      prefetch(unary, half);
+    } else if constexpr (kPart == 1) {
+      prefetch_kernel(kernels_[0]);
+    } else {
+      prefetch(unary + half, half);
+      for (size_t k = 1; k < kernels_.size(); ++k) prefetch_kernel(kernels_[k]);
+    }
+  }
 
   int64_t width() const { return (kGroups ? kGroups : groups_) * kGroup; }
 

@@ -111,7 +111,7 @@ class ProbabilityKernels {
   explicit ProbabilityKernels(const ScaledProbabilities<L>& maps)
       : maps_(maps),
         num_classes_(maps.num_classes()),
-        pitch_(round_up(maps.width + 1, 2 * kStep)),
+        pitch_(((maps.width / (2 * kStep) + 1) | 1) * (2 * kStep)),
         rows_(make_taps<T>(maps.scale_factor, maps.height, maps.scaled_height)),
         columns_(make_taps<T>(maps.scale_factor, maps.width, maps.scaled_width)),
         pattern_(pattern_of(columns_)),
@@ -151,10 +151,8 @@ class ProbabilityKernels {
 
   // Compute the logits' gradient in a band of their rows.
   void backward(int64_t image, int64_t band, const T* grad, const T* factors, L* result) const {
-    const int64_t width = maps_.width, plane = maps_.height * width;
-    const int64_t pitch = maps_.channels_last ? kBlock : plane;
     Zeros<T> spread(num_classes_ * pitch_), exponentials(num_classes_ * kBlock);
-    Zeros<L> tail(maps_.num_channels * kBlock);
+    Zeros<L> tail(maps_.num_channels * kBlock), computed(maps_.num_channels * pitch_);
     Zeros<T> weights(2 * maps_.scaled_width), mixed(pitch_);
     const int64_t end = std::min(maps_.height, (band + 1) * kBandRows);
     for (int64_t y = band * kBandRows; y < end; ++y) {
@@ -164,24 +162,15 @@ class ProbabilityKernels {
         clear(to);
         continue;
       }
-      const auto block = [&](auto steps, const L* logits, int64_t x, L* out, int64_t pitch) {
-        backward_block<decltype(steps)::value>(logits, pitch, spread.data() + x,
-                                               exponentials.data(), out);
+      const auto block = [&](auto steps, const L* logits, int64_t pitch, int64_t x,
+                             bool has_later) {
+        backward_block<decltype(steps)::value>(logits, pitch, has_later, spread.data() + x,
+                                               exponentials.data(), computed.data() + x);
       };
-      const auto copied_block = [&](auto steps, int64_t x, int64_t count) {
-        load_pixels(from, x, count, tail.data());
-        block(steps, tail.data(), x, tail.data(), kBlock);
-        store_pixels(tail.data(), x, count, to);
-      };
-      int64_t x = 0;
-      if (maps_.channels_last) {
-        for (; x + kBlock <= width; x += kBlock) copied_block(kBlockSteps, x, kBlock);
-      } else {
-        for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, x, to + x, pitch);
-        for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, x, to + x, pitch);
-      }
-      for (; x < width; x += kStep) copied_block(kOneStep, x, std::min<int64_t>(kStep, width - x));
+      for_each_block(from, y, tail.data(), block);
+      write_row(computed.data(), to);
     }
+    finish_copies();
   }
 
   static int64_t num_bands(int64_t num_rows) { return (num_rows + kBandRows - 1) / kBandRows; }
@@ -204,10 +193,6 @@ class ProbabilityKernels {
     Zeros<T> values;  // (C, pitch)
     Zeros<T> norm;    // (pitch)
   };
-
-  static int64_t round_up(int64_t size, int64_t multiple) {
-    return (size + multiple - 1) / multiple * multiple;
-  }
 
   // A row of maps (..., h, w).
   template <class P>
@@ -234,10 +219,46 @@ class ProbabilityKernels {
       for (int64_t k = 0; k < maps_.num_channels; ++k)
         planes[k * kBlock + i] = row[place(k, x + i)];
   }
-  void store_pixels(const L* planes, int64_t x, int64_t count, L* row) const {
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t k = 0; k < maps_.num_channels; ++k)
-        row[place(k, x + i)] = planes[k * kBlock + i];
+
+  // Calls block(steps, logits, pitch, x, has_later) for all pixels of a row, where has_later says
+  // whether memory kAhead pixels behind the logits may be asked for.
+  template <class F>
+  MMSEG_RLOSS_INLINE void for_each_block(const L* from, int64_t y, L* tail, F&& block) const {
+    const int64_t width = maps_.width, plane = maps_.height * width;
+    const auto copied_block = [&](auto steps, int64_t x, int64_t count) {
+      load_pixels(from, x, count, tail);
+      block(steps, tail, kBlock, x, false);
+    };
+    int64_t x = 0;
+    if (maps_.channels_last) {
+      for (; x + kBlock <= width; x += kBlock) copied_block(kBlockSteps, x, kBlock);
+    } else {
+      for (; x + kBlock <= width; x += kBlock) {
+        const bool has_later = y * width + x + kAhead + kBlock <= plane;
+        block(kBlockSteps, from + x, plane, x, has_later);
+      }
+      for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, plane, x, false);
+    }
+    for (; x < width; x += kStep) copied_block(kOneStep, x, std::min<int64_t>(kStep, width - x));
+  }
+
+  // Write a row of the result that was computed as (K, pitch_).
+  void write_row(const L* computed, L* row) const {
+    const int64_t width = maps_.width, plane = maps_.height * width;
+    if (maps_.channels_last) {
+      for (int64_t x = 0; x < width; ++x)
+        for (int64_t k = 0; k < maps_.num_channels; ++k)
+          row[place(k, x)] = computed[k * pitch_ + x];
+      return;
+    }
+    const size_t size = maps_.num_images * maps_.num_channels * plane * sizeof(L);
+    for (int64_t k = 0; k < maps_.num_channels; ++k) {
+      const L* const from = computed + k * pitch_;
+      if (size < kLarge)
+        std::memcpy(row + k * plane, from, width * sizeof(L));
+      else
+        copy_past_caches(from, width * sizeof(L), row + k * plane);
+    }
   }
 
   void clear(L* row) const {
@@ -253,32 +274,19 @@ class ProbabilityKernels {
   void compute(int64_t image, int64_t y, L* tail, Exponentials& row) const {
     if (row.row == y) return;
     row.row = y;
-    const int64_t width = maps_.width, plane = maps_.height * width;
-    const L* const from = row_of(maps_.logits, image, y);
-    const auto block = [&](auto steps, const L* logits, int64_t pitch, int64_t x) {
+    const auto block = [&](auto steps, const L* logits, int64_t pitch, int64_t x, bool has_later) {
       constexpr int kSteps = decltype(steps)::value;
       V sum[kSteps];
-      exponentiate<kSteps>(logits, pitch, row.values.data() + x, pitch_, sum);
+      exponentiate<kSteps>(logits, pitch, has_later, row.values.data() + x, pitch_, sum);
       for (int i = 0; i < kSteps; ++i) store(row.norm.data() + x + i * kStep, V(T(1) / sum[i]));
     };
-    const auto copied_block = [&](auto steps, int64_t x, int64_t count) {
-      load_pixels(from, x, count, tail);
-      block(steps, tail, kBlock, x);
-    };
-    int64_t x = 0;
-    if (maps_.channels_last) {
-      for (; x + kBlock <= width; x += kBlock) copied_block(kBlockSteps, x, kBlock);
-    } else {
-      for (; x + kBlock <= width; x += kBlock) block(kBlockSteps, from + x, plane, x);
-      for (; x + kStep <= width; x += kStep) block(kOneStep, from + x, plane, x);
-    }
-    for (; x < width; x += kStep) copied_block(kOneStep, x, std::min<int64_t>(kStep, width - x));
+    for_each_block(row_of(maps_.logits, image, y), y, tail, block);
   }
 
   // The numerators of the softmax and their sum, for kSteps vectors of pixels.
   template <int kSteps>
-  MMSEG_RLOSS_INLINE void exponentiate(const L* logits, int64_t pitch, T* to, int64_t to_pitch,
-                                       V (&sum)[kSteps]) const {
+  MMSEG_RLOSS_INLINE void exponentiate(const L* logits, int64_t pitch, bool has_later, T* to,
+                                       int64_t to_pitch, V (&sum)[kSteps]) const {
     if (maps_.num_channels == 1) {
       for (int i = 0; i < kSteps; ++i) {
         const V x = load_logits(logits + i * kStep);
@@ -302,6 +310,7 @@ class ProbabilityKernels {
     }
     for (int i = 0; i < kSteps; ++i) sum[i] = V{};
     for (int64_t k = 0; k < maps_.num_channels; ++k) {
+      if (has_later) prefetch_plane(logits + k * pitch + kAhead, kSteps * kStep);
       for (int i = 0; i < kSteps; ++i) {
         T* const at = to + k * to_pitch + i * kStep;
         const V numerator = exp_of_negative(load<V>(at) - largest[i]);
@@ -312,10 +321,10 @@ class ProbabilityKernels {
   }
 
   template <int kSteps>
-  MMSEG_RLOSS_INLINE void backward_block(const L* logits, int64_t pitch, const T* grad,
-                                         T* exponentials, L* result) const {
+  MMSEG_RLOSS_INLINE void backward_block(const L* logits, int64_t pitch, bool has_later,
+                                         const T* grad, T* exponentials, L* result) const {
     V sum[kSteps];
-    exponentiate<kSteps>(logits, pitch, exponentials, kBlock, sum);
+    exponentiate<kSteps>(logits, pitch, has_later, exponentials, kBlock, sum);
     for (int i = 0; i < kSteps; ++i) {
       const T *const numerator = exponentials + i * kStep, *const g = grad + i * kStep;
       L* const to = result + i * kStep;
@@ -331,7 +340,7 @@ class ProbabilityKernels {
       mean = mean * norm;
       for (int64_t k = 0; k < num_classes_; ++k) {
         const V p = load<V>(numerator + k * kBlock) * norm;
-        store_logits(to + k * pitch, p * (load<V>(g + k * pitch_) - mean));
+        store_logits(to + k * pitch_, p * (load<V>(g + k * pitch_) - mean));
       }
     }
   }
@@ -417,7 +426,9 @@ class ProbabilityKernels {
 
   const ScaledProbabilities<L>& maps_;
   int64_t num_classes_;
-  int64_t pitch_;  // of the rows of the source that are in the cache
+  // Of the rows of the source that are in the cache: more than their width, and an odd number of
+  // vectors, as those of a power of two share few places of the cache.
+  int64_t pitch_;
   Taps<T> rows_, columns_;
   Pattern pattern_;
   Taps<T> scaled_rows_, scaled_columns_;  // the transposes

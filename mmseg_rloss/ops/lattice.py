@@ -414,7 +414,7 @@ def _associate_logits_op(
     if values.numel() == 0:
         return values, *(values.new_zeros(values.shape[:2]) for _ in range(2))
     lattice = _lattice_of(token, planes, bandwidth, position_bandwidth)
-    return backend.lattice.associate(lattice, values, region)
+    return backend.lattice.associate(lattice, values, region, overwrite=True)
 
 
 @_associate_logits_op.register_fake

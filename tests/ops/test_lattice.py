@@ -169,6 +169,16 @@ def test_gradcheck_of_associations(shape):
     assert torch.autograd.gradgradcheck(associate, values)
 
 
+def test_what_is_passed_in_stays_as_it_is():
+    lattice, region = Lattice.from_image(natural_image(9, 8), 30, 3), torch.rand(1, 9, 8)
+    values = torch.rand(1, 4, 9, 8)
+    before = values.clone()
+    lattice.filter(values)
+    lattice.associate(values, region)
+    lattice.associate_logits(values, region, 1.0)
+    assert torch.equal(values, before)
+
+
 def test_exports():
     image = natural_image(6, 5)
 

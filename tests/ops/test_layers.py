@@ -137,9 +137,12 @@ def counted(monkeypatch):
     calls = []
     for name in ("build", "filter", "associate"):
         function = getattr(native, name)
-        monkeypatch.setattr(
-            native, name, lambda *args, f=function, n=name: calls.append(n) or f(*args)
-        )
+
+        def call(*args, name=name, function=function, **options):
+            calls.append(name)
+            return function(*args, **options)
+
+        monkeypatch.setattr(native, name, call)
     return calls
 
 

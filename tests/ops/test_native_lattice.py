@@ -205,6 +205,22 @@ def test_associations_are_the_sums(channels, dtype):
     torch.testing.assert_close(volume.double(), expected, rtol=TOLERANCE[dtype], atol=0)
 
 
+@pytest.mark.parametrize("channels", [3, 21, 40])
+@pytest.mark.parametrize("planes", [3, 20])
+def test_values_may_be_overwritten_by_what_is_filtered(planes, channels):
+    """Here of several tiles, in one group of channels or several."""
+    image = natural_image(150, 160, channels=planes, batch=3)
+    values, region = torch.rand(3, channels, 150, 160), torch.rand(3, 150, 160)
+    lattice = native.build(image, 40.0, 30.0)
+    expected = native.associate(lattice, values, region)
+    for count in (1, 3):
+        set_num_threads(count)
+        own = values.clone()
+        results = native.associate(lattice, own, region, overwrite=True)
+        assert results[0].data_ptr() == own.data_ptr()
+        assert all(torch.equal(a, b) for a, b in zip(results, expected, strict=True))
+
+
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_one_bad_image_of_a_batch_is_refused_by_several_threads_too(count):
     images, values = natural_image(150, 160, batch=5), torch.rand(5, 2, 150, 160)

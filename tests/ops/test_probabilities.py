@@ -202,6 +202,29 @@ def test_instruction_sets_and_threads_give_the_same_bits(size, scale_factor, num
                 )
 
 
+@pytest.mark.parametrize("scale_factor", [1, 0.5])
+def test_every_width(scale_factor):
+    """Rows end anywhere in the blocks and vectors that they are computed in."""
+    for width in range(2, 140):
+        logits, region = random_maps(3, (2, width), scale_factor, num_images=1)
+        assert_agree(logits, region, scale_factor, TOLERANCE[torch.float32])
+
+
+@pytest.mark.parametrize(("dtype", "num_images"), [(torch.float32, 3), (torch.bfloat16, 5)])
+def test_large_gradients_are_those_of_each_image(dtype, num_images):
+    """Those of more than 32 MiB are written past the caches, into rows that begin anywhere."""
+    logits, region = random_maps(21, (401, 403), 0.5, dtype, num_images)
+    assert logits[:-1].nbytes < 32 * 2**20 < logits.nbytes
+    grad = reference.forward(logits.flip(1), region, 0.5)
+    for instruction_set in native.instruction_sets():
+        together = native.backward(grad, None, logits, region, 0.5, instruction_set)
+        for image in range(num_images):
+            of_image = (maps[image : image + 1] for maps in (logits, region))
+            own_grad = grad[image : image + 1]
+            alone = native.backward(own_grad, None, *of_image, 0.5, instruction_set)
+            assert torch.equal(together[image : image + 1], alone)
+
+
 @pytest.mark.parametrize("num_channels", [1, 3])
 @pytest.mark.parametrize("scale_factor", [1, 0.5, 0.7])
 def test_the_twin_agrees(scale_factor, num_channels):

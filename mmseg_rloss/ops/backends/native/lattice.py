@@ -76,11 +76,17 @@ def associate(
     values: Tensor,
     region: Tensor,
     instruction_set: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does."""
+    """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does.
+
+    ``overwrite`` puts the result where the values are, if they are contiguous: a chunk of an
+    image's channels is read before any of it is written.
+    """
     source = values.to(lattice.dtype).contiguous()
     region = region.to(lattice.dtype).contiguous()
-    result = torch.empty_like(source)
+    result = source if overwrite else torch.empty_like(source)
     association, volume = (torch.empty(values.shape[:2], dtype=torch.float64) for _ in range(2))
     lattice.native.associate(
         *(source.flatten(2).numpy(), region.flatten(1).numpy(), result.flatten(2).numpy()),

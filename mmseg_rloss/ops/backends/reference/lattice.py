@@ -62,8 +62,12 @@ def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
     return filtered.reshape(values.shape).to(values.dtype)
 
 
-def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def associate(
+    lattice: Lattice, values: Tensor, region: Tensor, *, overwrite: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Filter ``values`` (N, K, *S) in both orders, and sum up what the region (N, *S) gets.
+
+    ``overwrite`` lets a backend put the result where the values are, which this one does not.
 
     Returns:
         The filtered values (N, K, *S); ``values' filtered`` (N, K), which is kept within each

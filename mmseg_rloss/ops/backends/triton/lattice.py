@@ -153,8 +153,13 @@ def filter(lattice: Lattice, values: Tensor, blur: str) -> Tensor:
     return filtered
 
 
-def associate(lattice: Lattice, values: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does."""
+def associate(
+    lattice: Lattice, values: Tensor, region: Tensor, *, overwrite: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Filter ``values`` (N, K, *S) in both orders, and sum up as the twin does.
+
+    Their memory is never the result's, as ``overwrite`` would allow.
+    """
     num_images, num_channels = values.shape[:2]
     blocks, _, _ = _blocks(values[:1, :1].numel(), num_channels)
     sums = values.new_empty(2, num_images, num_channels, blocks)
