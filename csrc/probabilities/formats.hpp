@@ -8,10 +8,8 @@ namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
 using Halves = Vector<uint16_t, kWidth<float>>;
 
-template <class T>
-MMSEG_RLOSS_INLINE Vector<T, kWidth<T>> load_logits(const T* from) {
-  return load<Vector<T, kWidth<T>>>(from);
-}
+MMSEG_RLOSS_INLINE Floats load_logits(const float* from) { return load<Floats>(from); }
+MMSEG_RLOSS_INLINE Doubles load_logits(const double* from) { return load<Doubles>(from); }
 
 MMSEG_RLOSS_INLINE Floats load_logits(const BFloat16* from) {
   return bits_as<Floats>(convert<Bits>(load<Halves>(from)) << 16);
@@ -30,10 +28,8 @@ MMSEG_RLOSS_INLINE Floats load_logits(const Float16* from) {
   return bits_as<Floats>(magnitude | sign);
 }
 
-template <class T>
-MMSEG_RLOSS_INLINE void store_logits(T* to, const Vector<T, kWidth<T>>& v) {
-  store(to, v);
-}
+MMSEG_RLOSS_INLINE void store_logits(float* to, const Floats& v) { store(to, v); }
+MMSEG_RLOSS_INLINE void store_logits(double* to, const Doubles& v) { store(to, v); }
 
 // Round to the nearest number of 16 bits, ties to even.
 MMSEG_RLOSS_INLINE void store_logits(BFloat16* to, const Floats& v) {
