@@ -13,7 +13,7 @@ void release(void* memory);
 // Ask the system for large pages where memory that has not been touched yet holds some.
 void advise_huge_pages(void* memory, size_t size);
 
-// More than the caches hold: what is written last alone may be found there later.
+// A result of so many bytes has left the caches by the time that it is read.
 constexpr size_t kLarge = size_t(32) << 20;
 
 // Copy to memory that will not be read soon: past the caches, where the processor can, which spares
