@@ -26,6 +26,11 @@ constexpr int64_t kBlock = 64;
 // How many pixels ahead of the block at hand memory is asked for.
 constexpr int64_t kAhead = 2 * kBlock;
 
+// Numbers in a vector: what a register holds. Compilers take some of the operations on wider ones
+// apart, number by number, which takes up to ten times as long.
+template <class T>
+constexpr int kWidth = MMSEG_RLOSS_VECTOR_BYTES / sizeof(T);
+
 // Integers of the size of T, as vectors of T compare to.
 template <class T>
 using UnsignedLike = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;

@@ -74,7 +74,7 @@ struct Range {
 // The range of every feature of one image. Throws std::domain_error where one is not finite.
 template <class T>
 std::vector<Range> feature_ranges(const Features<T>& features, int64_t image, int64_t num_pixels) {
-  constexpr int kStep = kLanes<T>;
+  constexpr int kStep = kWidth<T>;
   using V = Vector<T, kStep>;
   std::vector<Range> ranges;
   if (features.with_position) {
@@ -181,8 +181,6 @@ struct Simplices {
 template <class T, int kDim, class Key>
 class Embedding {
  public:
-  using V = Vector<T, kLanes<T>>;
-
   Embedding(const Features<T>& features, int64_t image, int64_t num_pixels,
             const std::vector<Key>& strides)
       : features_(features),
@@ -197,6 +195,18 @@ class Embedding {
 
   // The simplices of the pixels [first, first + kLanes); those past the image repeat its last one.
   MMSEG_RLOSS_INLINE void embed(int64_t first, Simplices<T, kDim, Key>& simplices) const {
+    for (int lane = 0; lane < kLanes<T>; lane += kStep) embed_vector(first + lane, lane, simplices);
+  }
+
+  int num_corners() const { return dim_.value() + 1; }
+
+ private:
+  static constexpr int kStep = kWidth<T>;
+  using V = Vector<T, kStep>;
+
+  // The simplices of the pixels [first, first + kStep), from a lane on.
+  MMSEG_RLOSS_INLINE void embed_vector(int64_t first, int lane,
+                                       Simplices<T, kDim, Key>& simplices) const {
     const int dim = dim_.value();
     PerCorner<V, kDim> elevated(dim + 1), nearest(dim + 1), remainder(dim + 1);
     V total{};
@@ -214,67 +224,65 @@ class Embedding {
     }
     if constexpr (std::is_same_v<Key, UnsignedLike<T>>) {
       // Sort the remainders and carry along the strides of their axes.
-      PerCorner<Vector<Key, kLanes<T>>, kDim> stride(dim + 1);
-      Vector<Key, kLanes<T>> key{};
+      using Keys = Vector<Key, kStep>;
+      PerCorner<Keys, kDim> stride(dim + 1);
+      Keys key{};
       for (int i = 0; i <= dim; ++i) {
-        stride[i] = broadcast<Vector<Key, kLanes<T>>>(stride_[i]);
-        const auto whole = convert<Vector<SignedLike<T>, kLanes<T>>>(nearest[i]);
-        key += bits_as<Vector<Key, kLanes<T>>>(whole) * stride[i];
+        stride[i] = broadcast<Keys>(stride_[i]);
+        const auto whole = convert<Vector<SignedLike<T>, kStep>>(nearest[i]);
+        key += bits_as<Keys>(whole) * stride[i];
       }
       sort_descending(remainder, stride);
-      store(simplices.key[0].data(), key);
+      store(simplices.key[0].data() + lane, key);
       for (int t = 1; t <= dim; ++t) {
         key -= stride[dim + 1 - t];
-        store(simplices.key[t].data(), key);
+        store(simplices.key[t].data() + lane, key);
       }
     } else {
       // The same with the axes themselves, where the keys are wider than a lane.
-      PerCorner<Vector<UnsignedLike<T>, kLanes<T>>, kDim> axis(dim + 1);
+      PerCorner<Vector<UnsignedLike<T>, kStep>, kDim> axis(dim + 1);
       for (int i = 0; i <= dim; ++i)
-        axis[i] = broadcast<Vector<UnsignedLike<T>, kLanes<T>>>(UnsignedLike<T>(i));
+        axis[i] = broadcast<Vector<UnsignedLike<T>, kStep>>(UnsignedLike<T>(i));
       sort_descending(remainder, axis);
-      for (int l = 0; l < kLanes<T>; ++l) {
+      for (int l = 0; l < kStep; ++l) {
         Key key{};
         for (int i = 0; i <= dim; ++i) key += int64_t(nearest[i][l]) * stride_[i];
-        simplices.key[0][l] = key;
+        simplices.key[0][lane + l] = key;
         for (int t = 1; t <= dim; ++t) {
           key -= stride_[axis[dim + 1 - t][l]];
-          simplices.key[t][l] = key;
+          simplices.key[t][lane + l] = key;
         }
       }
     }
 
     // The weights are the gaps between neighbouring sorted remainders, around the circle.
     for (int i = 0; i <= dim; ++i) remainder[i] = remainder[i] * down;
-    store(simplices.barycentric[0].data(), V(remainder[dim] + (T(1) - remainder[0])));
+    store(simplices.barycentric[0].data() + lane, V(remainder[dim] + (T(1) - remainder[0])));
     for (int t = 1; t <= dim; ++t)
-      store(simplices.barycentric[t].data(), V(remainder[dim - t] - remainder[dim + 1 - t]));
+      store(simplices.barycentric[t].data() + lane, V(remainder[dim - t] - remainder[dim + 1 - t]));
   }
 
-  int num_corners() const { return dim_.value() + 1; }
-
- private:
   MMSEG_RLOSS_INLINE V feature(int j, int64_t first) const {
     if (features_.with_position) {
       if (j < 2) return position(j, first) / features_.position_bandwidth;
       j -= 2;
     }
     const T* plane = planes_ + j * num_pixels_;
-    if (first + kLanes<T> <= num_pixels_) return load<V>(plane + first) / features_.bandwidth;
+    if (first + kStep <= num_pixels_) return load<V>(plane + first) / features_.bandwidth;
     V v;
-    for (int l = 0; l < kLanes<T>; ++l) v[l] = plane[std::min(first + l, num_pixels_ - 1)];
+    for (int l = 0; l < kStep; ++l) v[l] = plane[std::min(first + l, num_pixels_ - 1)];
     return v / features_.bandwidth;
   }
 
-  // The columns (j = 0) or rows (j = 1) of kLanes pixels.
+  // The columns (j = 0) or rows (j = 1) of kStep pixels.
   MMSEG_RLOSS_INLINE V position(int j, int64_t first) const {
     const int64_t row = first / features_.width, column = first % features_.width;
     V v;
-    if (column + kLanes<T> <= features_.width) {
-      for (int l = 0; l < kLanes<T>; ++l) v[l] = T(j == 0 ? column + l : row);
+    if (column + kStep <= features_.width && first + kStep <= num_pixels_) {
+      for (int l = 0; l < kStep; ++l) v[l] = T(j == 0 ? column + l : row);
       return v;
     }
-    for (int l = 0; l < kLanes<T>; ++l) {
+    for (int l = 0; l < kStep; ++l) {
       const int64_t pixel = std::min(first + l, num_pixels_ - 1);
       v[l] = T(j == 0 ? pixel % features_.width : pixel / features_.width);
     }

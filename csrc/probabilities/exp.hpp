@@ -5,11 +5,6 @@
 
 namespace mmseg_rloss::MMSEG_RLOSS_ISA {
 
-// Numbers in a vector: what a register holds. Wider vectors took several times as long, as
-// compilers take some of the operations on them apart.
-template <class T>
-constexpr int kWidth = MMSEG_RLOSS_VECTOR_BYTES / sizeof(T);
-
 using Floats = Vector<float, kWidth<float>>;
 using Doubles = Vector<double, kWidth<double>>;
 using Bits = Vector<uint32_t, kWidth<float>>;  // of Floats

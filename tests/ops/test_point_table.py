@@ -11,6 +11,7 @@ COMPILER = (os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++").s
 # The keys have one place, low ^ (high >> 32), and one tag, the lower half of high.
 PROGRAM = """
 #define MMSEG_RLOSS_ISA baseline
+#define MMSEG_RLOSS_VECTOR_BYTES 16
 #include "lattice/lattice.hpp"
 #include "lattice/point_table.hpp"
 using namespace mmseg_rloss::baseline;
