@@ -269,7 +269,7 @@ class Embedding {
     }
     const T* plane = planes_ + j * num_pixels_;
     if (first + kStep <= num_pixels_) return load<V>(plane + first) / features_.bandwidth;
-    V v;
+    V v{};
     for (int l = 0; l < kStep; ++l) v[l] = plane[std::min(first + l, num_pixels_ - 1)];
     return v / features_.bandwidth;
   }
@@ -277,7 +277,7 @@ class Embedding {
   // The columns (j = 0) or rows (j = 1) of kStep pixels.
   MMSEG_RLOSS_INLINE V position(int j, int64_t first) const {
     const int64_t row = first / features_.width, column = first % features_.width;
-    V v;
+    V v{};
     if (column + kStep <= features_.width && first + kStep <= num_pixels_) {
       for (int l = 0; l < kStep; ++l) v[l] = T(j == 0 ? column + l : row);
       return v;
