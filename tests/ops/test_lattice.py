@@ -378,7 +378,15 @@ def test_groups_of_channels_come_back_in_order(monkeypatch):
 @pytest.mark.skipif(
     not hasattr(torch.Tag, "cudagraph_unsafe"), reason="this PyTorch has no such tag"
 )
-@pytest.mark.parametrize("op", ["build_lattice", "filter_on_lattice", "associate_on_lattice"])
+@pytest.mark.parametrize(
+    "op",
+    [
+        "build_lattice",
+        "filter_on_lattice",
+        "associate_on_lattice",
+        "associate_logits_on_lattice",
+    ],
+)
 def test_no_cuda_graph_takes_an_op_that_waits_for_the_device(op):
     assert torch.Tag.cudagraph_unsafe in getattr(torch.ops.mmseg_rloss, op).default.tags
 
